@@ -67,7 +67,7 @@ class ConfigError(PermanentError):
     """A file or a setting is at fault; the message has the place and the remedy."""
 
 
-class UnknownOutcome(MusterError):  # noqa: N818 - it is not known to be an error
+class UnknownOutcome(MusterError):
     """The request was sent and no answer came: it may have happened. Look before repeating."""
 
 

@@ -1,0 +1,1 @@
+"""What Slack sends, parsed into commands for the desk. A listener decides and commits first, then answers Slack."""

@@ -1,0 +1,27 @@
+"""The table of all actions: `bot.app`, the linter and the terminal load it once; runbooks name actions by its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from bot.actions.clerk import clerk_actions
+from bot.actions.http import http_actions
+from bot.actions.spec import ActionSpec
+from bot.actions.vercel import vercel_actions
+from bot.domain.errors import ConfigError
+
+
+def load_actions() -> Mapping[str, ActionSpec]:
+    """Every action of this version by name. Raises: ConfigError when two share a name."""
+    return table_of((*clerk_actions(), *http_actions(), *vercel_actions()))
+
+
+def table_of(specs: Iterable[ActionSpec]) -> Mapping[str, ActionSpec]:
+    """``specs`` by name, read-only. Raises: ConfigError for a name that comes twice."""
+    table: dict[str, ActionSpec] = {}
+    for spec in specs:
+        if spec.name in table:
+            raise ConfigError(f"action {spec.name} is registered twice; rename one of them")
+        table[spec.name] = spec
+    return MappingProxyType(table)

@@ -1,0 +1,357 @@
+"""The composition root: builds everything from the settings, starts it, and stops it in the opposite order.
+
+``running(settings)`` is the whole bot as a context manager; ``muster serve`` and the tests enter it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from redis.asyncio import Redis
+
+from bot.actions import runner
+from bot.actions.registry import load_actions
+from bot.actions.spec import ActionContext, ActionSpec
+from bot.domain.catalog import Catalog
+from bot.domain.errors import ConfigError, MusterError, PermanentError
+from bot.domain.outcome import Outcome, Preview
+from bot.domain.tasks import TaskKind
+from bot.http.front import Front, SlackAnswer, make_front
+from bot.metrics import Metrics
+from bot.providers.config import ProviderConfig
+from bot.providers.table import Providers
+from bot.services.desk import Desk
+from bot.services.performers import (
+    DiagnosePerformer,
+    PreviewPerformer,
+    RunPerformer,
+    diagnose_failed,
+    reach_level,
+    run_failed,
+)
+from bot.services.worker import Work, Worker
+from bot.settings import Settings
+from bot.slack.blocks.messages import draw
+from bot.slack.client import SlackApi, make_client, make_session
+from bot.slack.listeners.bolt import dispatch, make_app
+from bot.slack.listeners.events import HANDLED, PromptPerformer, trigger_of
+from bot.slack.listeners.tools import Answers, Tools
+from bot.slack.pages import PagePerformer, page_failed
+from bot.slack.people import People
+from bot.slack.room import RoomPerformer
+from bot.slack.workspace import Workspace, find_incidents_channel, introduce
+from bot.storage.durability import inspect
+from bot.storage.embedded import embedded_redis
+from bot.storage.redis import FRONT_TIMEOUT_S, WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
+from bot.storage.runbook_files import load_catalog
+
+HEARTBEAT_S = 0.5
+GRACE_S = 8.0
+"""Heroku-style platforms kill 30 s after SIGTERM, Kubernetes too; what runs gets this long, the rest is handed back."""
+READY_S = 5.0
+"""How long an answer of Slack to "are you there?" is believed."""
+
+log = structlog.get_logger("muster.app")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Muster:
+    """The running bot."""
+
+    url: str
+    port: int
+    desk: Desk
+    worker: Worker
+    store: RedisStore
+    workspace: Workspace
+
+
+class _Actions:
+    """The registry as the performers see it."""
+
+    def __init__(self, specs: Mapping[str, ActionSpec], providers: Providers) -> None:
+        self._specs = specs
+        self._context = ActionContext(providers=providers)
+
+    def _spec(self, action: str) -> ActionSpec:
+        spec = self._specs.get(action)
+        if spec is None:
+            raise PermanentError(f"this version of Muster has no action {action}; do the step by hand", code="no_action")
+        return spec
+
+    async def execute(self, action: str, params: dict[str, Any]) -> Outcome:
+        return await runner.execute(self._spec(action), params, self._context)
+
+    async def preview(self, action: str, params: dict[str, Any]) -> Preview:
+        return await runner.preview(self._spec(action), params, self._context)
+
+
+def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> Catalog:
+    """The files. Raises: ConfigError with every fault, one line each."""
+    actions = {name: spec.params for name, spec in specs.items()}
+    result = load_catalog(settings.runbooks_dir(), actions=actions, overrides=settings.service_vars)
+    for fault in result.faults:
+        if fault.level == "warning":
+            log.warning("catalog_warning", fault=str(fault))
+    if result.catalog is None:
+        faults = [str(fault) for fault in result.faults if fault.level == "error"]
+        raise ConfigError("\n".join([*faults, "muster check tells the same; mend the files and start again"]))
+    return result.catalog
+
+
+def provider_config(settings: Settings) -> ProviderConfig:
+    """The part of the settings that the providers need."""
+    return ProviderConfig(
+        clerk_secret_key=settings.clerk_secret_key,
+        clerk_api_url=settings.clerk_api_url,
+        clerk_status_url=settings.clerk_status_url,
+        vercel_token=settings.vercel_token,
+        vercel_api_url=settings.vercel_api_url,
+        vercel_team_id=settings.vercel_team_id,
+        vercel_project=settings.vercel_project,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Muster]:
+    """The whole bot, from its first look at the settings to a clean end.
+
+    Raises: ConfigError, PermanentError, TemporaryError: one line each, what failed, on what, what to do.
+    """
+    secrets = settings.require_slack()
+    specs = load_actions()
+    catalog = read_catalog(settings, specs)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(make_session())
+        client = make_client(session, token=secrets.bot_token.get_secret_value(), base_url=settings.slack_api_url)
+        slack = SlackApi(client, on_call=metrics.called)
+        workspace = await introduce(slack)
+        incidents_channel_id = await find_incidents_channel(slack, settings.muster_incidents_channel)
+
+        clock = RedisClock()
+        front, patient = await _stores(stack, settings, workspace, clock)
+        providers = Providers(provider_config(settings))
+        stack.push_async_callback(providers.aclose)
+
+        desk = Desk(store=front, clock=clock, catalog=catalog)
+        people = People(slack)
+        answers = Answers(session)
+        stack.push_async_callback(answers.close, grace_s=GRACE_S)
+        tools = Tools(
+            desk=desk,
+            clock=clock,
+            slack=slack,
+            people=people,
+            answers=answers,
+            actions=specs,
+            team_id=workspace.team_id,
+            app_id=workspace.app_id,
+            bot_user_id=workspace.bot_user_id,
+            bot_id=workspace.bot_id,
+        )
+        room = RoomPerformer(
+            slack=slack,
+            people=people,
+            rooms=patient,
+            desk=desk,
+            clock=clock,
+            draw=draw,
+            incidents_channel_id=incidents_channel_id,
+            bot_user_id=workspace.bot_user_id,
+        )
+        actions = _Actions(specs, providers)
+        prompt = PromptPerformer(slack=slack, titles=lambda identity: _title(desk, identity))
+        worker = Worker(
+            tasks=patient,
+            desk=desk,
+            clock=clock,
+            work={
+                TaskKind.ROOM: Work(perform=room),
+                TaskKind.DIAGNOSE: Work(perform=DiagnosePerformer(actions), failed=diagnose_failed, most_attempts=3),
+                TaskKind.LEVEL: Work(perform=reach_level),
+                TaskKind.PAGE: Work(perform=PagePerformer(slack=slack, people=people), failed=page_failed, most_attempts=5),
+                TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
+                TaskKind.RUN: Work(perform=RunPerformer(actions), failed=run_failed, most_attempts=10),
+                TaskKind.PROMPT: Work(alone=prompt),
+            },
+            on_outcome=lambda kind, outcome: metrics.performed(kind.value, outcome),
+        )
+        desk.on_task(worker.wake)
+        desk.on_entry(metrics.happened)
+        warming = asyncio.create_task(people.warm(), name="people-warm")
+        stack.push_async_callback(_cancel, warming)
+
+        app = make_app(
+            tools,
+            bot_token=secrets.bot_token.get_secret_value(),
+            signing_secret=secrets.signing_secret.get_secret_value(),
+        )
+
+        async def handle(body: str, headers: Mapping[str, str]) -> SlackAnswer:
+            response = await dispatch(app, body, headers)
+            return SlackAnswer(
+                status=response.status,
+                headers=dict(response.first_headers_without_set_cookie()),
+                body=response.body,
+            )
+
+        work = asyncio.create_task(worker.run(), name="worker")
+        stack.push_async_callback(_end_worker, worker, work)
+        await warming
+        _heartbeat(stack, worker, front, metrics)
+        readiness = _Readiness(front, slack, work)
+        port = await _listen(
+            stack,
+            settings,
+            Front(
+                signing_secret=secrets.signing_secret.get_secret_value().encode(),
+                handle=handle,
+                is_worth_handling=lambda event: _is_worth_handling(tools, event),
+                ready=readiness.missing,
+                metrics=metrics.text,
+                observe=metrics.answered,
+            ),
+        )
+        log.info("ready", port=port, team=workspace.team_id, runbooks=len(catalog.runbooks))
+        yield Muster(
+            url=f"http://127.0.0.1:{port}",
+            port=port,
+            desk=desk,
+            worker=worker,
+            store=patient,
+            workspace=workspace,
+        )
+
+
+def _title(desk: Desk, runbook_id: str) -> str:
+    runbook = desk.catalog.runbooks.get(runbook_id)
+    return runbook.title if runbook else runbook_id
+
+
+def _is_worth_handling(tools: Tools, event: Mapping[str, Any]) -> bool:
+    if event.get("type") == "message":
+        return trigger_of(tools, event) is not None
+    return event.get("type") in HANDLED
+
+
+async def _stores(
+    stack: AsyncExitStack, settings: Settings, workspace: Workspace, clock: RedisClock
+) -> tuple[RedisStore, RedisStore]:
+    """(the front door's store, the worker's): one Redis, two clients."""
+    if settings.redis_url is None:
+        server = await stack.enter_async_context(
+            embedded_redis(settings.muster_data_dir, ephemeral_disk=settings.dyno is not None)
+        )
+        url = server.url
+    else:
+        url = settings.redis_url.get_secret_value()
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    stores: list[RedisStore] = []
+    for timeout_s in (FRONT_TIMEOUT_S, WORKER_TIMEOUT_S):
+        client = connect(url, timeout_s=timeout_s)
+        stack.push_async_callback(client.aclose)
+        if not stores:
+            await _check_durability(client, settings)
+        store = RedisStore(
+            client,
+            workspace_id=workspace.team_id,
+            owner=owner,
+            clock=clock,
+            time_travel=settings.muster_time_travel,
+        )
+        stores.append(store)
+    await stores[0].check_format()
+    return stores[0], stores[1]
+
+
+async def _check_durability(client: Redis, settings: Settings) -> None:
+    durability = await inspect(client, dev=settings.muster_dev)
+    for warning in durability.warnings:
+        log.warning("redis_durability", warning=warning)
+    durability.require()
+
+
+def _heartbeat(stack: AsyncExitStack, worker: Worker, store: RedisStore, metrics: Metrics) -> None:
+    """Every replica looks every half second, whatever was missed. What must survive is in the due set, never in here."""
+
+    async def beat() -> None:
+        worker.wake()
+
+    async def measure() -> None:
+        with contextlib.suppress(MusterError):  # /readyz says it when Redis is away
+            metrics.due_age(await store.due_age_s())
+
+    scheduler = AsyncIOScheduler(job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}, timezone="UTC")
+    scheduler.add_job(beat, "interval", seconds=HEARTBEAT_S, id="heartbeat")
+    scheduler.add_job(measure, "interval", seconds=5, id="due-age")
+    scheduler.start()
+    stack.callback(scheduler.shutdown, wait=False)
+
+
+class _Readiness:
+    """Whether Redis and Slack answer; Slack's word is believed for ``READY_S``."""
+
+    def __init__(self, store: RedisStore, slack: SlackApi, work: asyncio.Task[None]) -> None:
+        self._store = store
+        self._slack = slack
+        self._work = work
+        self._asked_at = -READY_S
+        self._slack_fault = ""
+
+    async def missing(self) -> list[str]:
+        """Why not; empty when ready."""
+        faults: list[str] = []
+        if self._work.done():
+            faults.append("the worker has stopped; restart Muster")
+        try:
+            await self._store.ping()
+        except MusterError as error:
+            faults.append(str(error))
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_at >= READY_S:
+            self._asked_at = now
+            try:
+                await self._slack.call("auth.test")
+                self._slack_fault = ""
+            except MusterError as error:
+                self._slack_fault = str(error)
+        if self._slack_fault:
+            faults.append(self._slack_fault)
+        return faults
+
+
+async def _listen(stack: AsyncExitStack, settings: Settings, front: Front) -> int:
+    """The port that is listened on. Raises: ConfigError when it is taken."""
+    app_runner = web.AppRunner(make_front(front), access_log=None, handle_signals=False)
+    await app_runner.setup()
+    stack.push_async_callback(app_runner.cleanup)
+    site = web.TCPSite(app_runner, settings.host, settings.port, shutdown_timeout=GRACE_S)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            "stop what uses it, or set PORT (and HOST) to something else"
+        ) from error
+    return int(app_runner.addresses[0][1])
+
+
+async def _end_worker(worker: Worker, work: asyncio.Task[None]) -> None:
+    await worker.stop(grace_s=GRACE_S)
+    await _cancel(work)
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

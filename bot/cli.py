@@ -1,0 +1,53 @@
+"""The console script ``muster``: reads the command line, loads the one command that is wanted, turns errors into exit codes.
+
+Exit codes: 0 good, 1 the thing checked is at fault, 2 wrong usage. ``--help`` must be quick: nothing but argparse is imported
+here; each command's module is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from bot import __version__
+
+_MODULES = {
+    "serve": "bot.terminal.serve",
+    "demo": "bot.terminal.demo",
+    "check": "bot.terminal.check",
+    "schema": "bot.terminal.schema",
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="muster", description="A ChatOps incident responder for Slack.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"muster {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("serve", help="run the bot", allow_abbrev=False)
+    demo = commands.add_parser("demo", help="run the bot in a workspace on this machine", allow_abbrev=False)
+    demo.add_argument("--port", type=int, default=8765, help="port of the page (default 8765; 0: any)")
+    demo.add_argument("--keep", action="store_true", help="keep the incidents of the last time")
+    check = commands.add_parser("check", help="check runbooks, contacts, services, severities", allow_abbrev=False)
+    check.add_argument("paths", nargs="*", metavar="PATH", help="files or folders (default: the runbooks folder)")
+    check.add_argument("--format", choices=("text", "json"), default="text")
+    commands.add_parser("schema", help="print the JSON Schema of a runbook", allow_abbrev=False)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    options = make_parser().parse_args(arguments)
+    module = importlib.import_module(_MODULES[options.command])
+    try:
+        return int(module.run(options))
+    except module.EXPECTED as error:
+        for line in str(error).splitlines():
+            print(f"muster: {line}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

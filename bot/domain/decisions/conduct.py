@@ -1,0 +1,107 @@
+"""Status, severity, roles, and who is in the room."""
+
+from __future__ import annotations
+
+from bot.domain import facts
+from bot.domain.commands import (
+    AssignRole,
+    ChangeSeverity,
+    ChangeStatus,
+    Join,
+    Leave,
+    RecordArchived,
+    RecordRoom,
+    RecordRoomFailure,
+)
+from bot.domain.decisions.base import Context, Decision, ladder_task_ids, ladder_tasks, open_key, require_going_on
+from bot.domain.decisions.opening import targets_of
+from bot.domain.errors import UserError
+from bot.domain.facts import Status
+from bot.domain.incident import Incident
+from bot.domain.lifecycle import check_move
+from bot.domain.text import REASON_MAX_CHARS, clean
+
+_ENDS = (Status.RESOLVED, Status.FALSE_POSITIVE)
+
+
+def change_status(incident: Incident, command: ChangeStatus, context: Context) -> Decision:
+    """A move of the transition table. An end stops the ladder and frees the runbook; a reopening starts both again."""
+    check_move(incident.status, command.status)
+    reason = clean(command.reason, max_chars=REASON_MAX_CHARS)
+    fact = facts.StatusChanged(status=command.status, reason=reason)
+    key = _open_key(incident)
+    if command.status in _ENDS:
+        return Decision(
+            facts=(fact,),
+            cancel=ladder_task_ids(incident, until=("acknowledged", "resolved")),
+            releases=(key,) if key else (),
+        )
+    if incident.is_over and command.status is Status.INVESTIGATING:
+        return Decision(
+            facts=(fact,),
+            tasks=tuple(ladder_tasks(incident.id, incident.ladder, incident.generation + 1, context.now)),
+            claims=(key,) if key else (),
+        )
+    return Decision(facts=(fact,))
+
+
+def _open_key(incident: Incident) -> str | None:
+    if incident.drill:
+        return None
+    if incident.runbook:
+        return open_key((incident.runbook.id,))
+    return open_key(tuple(candidate.id for candidate in incident.candidates))
+
+
+def change_severity(incident: Incident, command: ChangeSeverity, context: Context) -> Decision:
+    """Another severity, with its targets counted from the opening."""
+    require_going_on(incident)
+    if command.severity is incident.severity:
+        raise UserError(f"It is already {command.severity.value}.")
+    fact = facts.SeverityChanged(
+        severity=command.severity,
+        severity_title=context.catalog.severities[command.severity].title,
+        targets=targets_of(context.catalog, command.severity),
+    )
+    return Decision(facts=(fact,))
+
+
+def assign_role(incident: Incident, command: AssignRole, context: Context) -> Decision:
+    """Somebody takes, or is given, a role; they are brought into the room."""
+    require_going_on(incident)
+    if incident.roles.get(command.role) == command.user_id:
+        raise UserError(f"<@{command.user_id}> is already incident {command.role.value}.")
+    return Decision(facts=(facts.RoleAssigned(role=command.role, user_id=command.user_id),))
+
+
+def join(incident: Incident, command: Join, context: Context) -> Decision:
+    """Somebody came into the room."""
+    if command.user_id in incident.responders:
+        return Decision()
+    return Decision(facts=(facts.ResponderJoined(user_id=command.user_id),))
+
+
+def leave(incident: Incident, command: Leave, context: Context) -> Decision:
+    """Somebody left the room."""
+    if command.user_id not in incident.responders:
+        return Decision()
+    return Decision(facts=(facts.ResponderLeft(user_id=command.user_id),))
+
+
+def record_room(incident: Incident, command: RecordRoom, context: Context) -> Decision:
+    """The room exists; clicks and commands in it belong to this incident from now on."""
+    if incident.channel_id == command.channel_id:
+        return Decision()
+    return Decision(facts=(facts.RoomOpened(channel_id=command.channel_id, name=command.name),), channel_id=command.channel_id)
+
+
+def record_room_failure(incident: Incident, command: RecordRoomFailure, context: Context) -> Decision:
+    """The room could not be made, said once for each reason."""
+    if incident.channel_id or incident.room_failure == command.reason:
+        return Decision()
+    return Decision(facts=(facts.RoomFailed(reason=command.reason),))
+
+
+def record_archived(incident: Incident, command: RecordArchived, context: Context) -> Decision:
+    """The room was archived."""
+    return Decision() if incident.archived else Decision(facts=(facts.RoomArchived(),))

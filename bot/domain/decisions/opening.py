@@ -1,0 +1,132 @@
+"""Opening an incident, declaring it once more, choosing its runbook."""
+
+from __future__ import annotations
+
+from bot.domain import facts
+from bot.domain.catalog import Catalog
+from bot.domain.commands import ChooseRunbook, DeclareAgain, OpenIncident
+from bot.domain.decisions.base import Context, Decision, ladder_task_ids, ladder_tasks, open_key, require_going_on
+from bot.domain.errors import ConflictError, UserError
+from bot.domain.escalation import resolve_policy
+from bot.domain.facts import Candidate, LadderLevel, Targets
+from bot.domain.incident import Incident
+from bot.domain.runbook import Runbook
+from bot.domain.severity import Severity
+from bot.domain.tasks import TaskRequest, diagnose_task
+from bot.domain.text import TITLE_MAX_CHARS, clean
+
+
+def incident_id(number: int) -> str:
+    """The id of the incident ``number``."""
+    return f"inc-{number}"
+
+
+def open_incident(incident: Incident | None, command: OpenIncident, context: Context) -> Decision:
+    """The first entry, the ladder, and the diagnostics where the runbook is certain."""
+    if incident is not None:
+        raise ConflictError(f"{incident.id} exists already")
+    catalog = context.catalog
+    runbooks = [_runbook(catalog, runbook_id) for runbook_id in command.runbook_ids]
+    runbook = runbooks[0] if len(runbooks) == 1 else None
+    likeliest = runbooks[0] if runbooks else None
+    severity = command.severity or (likeliest.severity if likeliest else catalog.default_severity)
+    title = clean(command.title, max_chars=TITLE_MAX_CHARS) or (likeliest.title if likeliest else "Something is broken")
+    ladder = ladder_of(catalog, likeliest)
+    identity = incident_id(command.number)
+    opened = facts.IncidentOpened(
+        incident_id=identity,
+        number=command.number,
+        title=title,
+        severity=severity,
+        severity_title=catalog.severities[severity].title,
+        service=command.service or (likeliest.service if likeliest else None),
+        private=any(item.private for item in runbooks) if command.private is None else command.private,
+        drill=command.drill,
+        origin=command.origin,
+        targets=targets_of(catalog, severity),
+        ladder=ladder,
+        runbook=runbook,
+        candidates=tuple(Candidate(id=item.id, title=item.title) for item in runbooks) if runbook is None else (),
+    )
+    key = None if command.drill else open_key(command.runbook_ids)
+    started, diagnosis = _first_diagnosis(identity, runbook, context)
+    return Decision(
+        facts=(opened, *started),
+        tasks=(*ladder_tasks(identity, ladder, 1, context.now), *diagnosis),
+        claims=(key,) if key else (),
+    )
+
+
+def _runbook(catalog: Catalog, runbook_id: str) -> Runbook:
+    runbook = catalog.runbooks.get(runbook_id)
+    if runbook is None:
+        raise UserError(f"There is no runbook “{runbook_id}” any more; pick another one.")
+    return runbook
+
+
+def _first_diagnosis(
+    identity: str, runbook: Runbook | None, context: Context
+) -> tuple[tuple[facts.Fact, ...], tuple[TaskRequest, ...]]:
+    if runbook is None or not runbook.diagnostics:
+        return (), ()
+    tasks = tuple(diagnose_task(identity, item.id, 1, context.now) for item in runbook.diagnostics)
+    return (facts.DiagnosticsStarted(round=1),), tasks
+
+
+def ladder_of(catalog: Catalog, runbook: Runbook | None) -> tuple[LadderLevel, ...]:
+    """The escalation ladder of ``runbook`` with its contacts, as the files say now."""
+    policy = resolve_policy(catalog, runbook)
+    return tuple(
+        LadderLevel(
+            level=level.level,
+            title=level.title,
+            after_s=level.after_s,
+            until=level.until,
+            contacts=tuple(catalog.contacts[contact_id] for contact_id in level.notify),
+        )
+        for level in sorted(policy.levels, key=lambda item: item.level)
+    )
+
+
+def targets_of(catalog: Catalog, severity: Severity) -> Targets:
+    """The targets of ``severity``."""
+    policy = catalog.severities[severity]
+    return Targets(respond_within_s=policy.respond_within_s, resolve_within_s=policy.resolve_within_s)
+
+
+def declare_again(incident: Incident, command: DeclareAgain, context: Context) -> Decision:
+    """Somebody else noticed it too: recorded, and they are pointed at the room."""
+    words = clean(command.words, max_chars=TITLE_MAX_CHARS)
+    return Decision(facts=(facts.DeclaredAgain(words=words, origin=command.origin),))
+
+
+def choose_runbook(incident: Incident, command: ChooseRunbook, context: Context) -> Decision:
+    """The runbook of an incident that was opened without a certain one: its diagnostics start, its ladder takes over."""
+    require_going_on(incident)
+    if incident.runbook is not None:
+        raise UserError(f"The runbook “{incident.runbook.title}” was already chosen.")
+    runbook = _runbook(context.catalog, command.runbook_id)
+    ladder = ladder_of(context.catalog, runbook)
+    reached = incident.levels_reached
+    start = incident.ladder_started_at or incident.opened.at
+    due = [
+        task
+        for task, level in zip(ladder_tasks(incident.id, ladder, incident.generation, start), ladder, strict=True)
+        if level.level not in reached and not (incident.acknowledged and level.until == "acknowledged")
+    ]
+    kept = {task.id for task in due}
+    former = tuple(
+        identity
+        for identity in ladder_task_ids(incident, until=("acknowledged", "resolved"))
+        if ":level:" in identity and identity not in kept
+    )
+    started, diagnosis = _first_diagnosis(incident.id, runbook, context)
+    former_key = open_key(tuple(candidate.id for candidate in incident.candidates))
+    claim = None if incident.drill else open_key((runbook.id,))
+    return Decision(
+        facts=(facts.RunbookChosen(runbook=runbook, ladder=ladder), *started),
+        tasks=(*due, *diagnosis),
+        cancel=former,
+        claims=(claim,) if claim else (),
+        releases=(former_key,) if former_key and not incident.drill else (),
+    )

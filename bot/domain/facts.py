@@ -1,0 +1,321 @@
+"""The facts that a timeline is made of: what happened to an incident, in the past tense.
+
+Written only by the decisions (``bot.domain.decide``), kept as JSON in the timeline, folded into the state by
+``bot.domain.incident``. A fact never changes once released: a new meaning is a new kind. A kind that this version does
+not know is an ``UnknownEntryError``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from bot.domain.errors import UnknownEntryError
+from bot.domain.escalation import Contact
+from bot.domain.outcome import Outcome, Preview, Risk
+from bot.domain.runbook import Runbook
+from bot.domain.severity import Severity
+
+
+class Status(StrEnum):
+    """Where an incident stands; the moves between them are in ``bot.domain.lifecycle``."""
+
+    TRIAGE = "triage"
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    FALSE_POSITIVE = "false_positive"
+
+
+class Role(StrEnum):
+    """What a person does in an incident."""
+
+    INCIDENT_COMMANDER = "commander"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Origin(_Value):
+    """Where and how an incident was declared. ``message_ts`` is the message to answer in a thread, if there is one."""
+
+    how: Literal["command", "phrase", "form", "shortcut", "mention", "prompt", "terminal"]
+    channel_id: str | None = None
+    message_ts: str | None = None
+    phrase: str | None = None
+
+
+class Targets(_Value):
+    """The promises of a severity, in seconds after the opening."""
+
+    respond_within_s: int
+    resolve_within_s: int
+
+
+class LadderLevel(_Value):
+    """One level of the escalation ladder as it was when the incident opened: edits of the files affect new incidents only."""
+
+    level: int
+    title: str
+    after_s: int
+    until: Literal["acknowledged", "resolved"]
+    contacts: tuple[Contact, ...]
+
+
+class Candidate(_Value):
+    """A runbook that may fit, offered when the words named several."""
+
+    id: str
+    title: str
+
+
+class IncidentOpened(_Value):
+    kind: Literal["incident_opened"] = "incident_opened"
+    incident_id: str
+    number: int
+    title: str
+    severity: Severity
+    severity_title: str
+    service: str | None
+    private: bool
+    drill: bool
+    origin: Origin
+    targets: Targets
+    ladder: tuple[LadderLevel, ...]
+    runbook: Runbook | None
+    candidates: tuple[Candidate, ...] = ()
+
+
+class RunbookChosen(_Value):
+    kind: Literal["runbook_chosen"] = "runbook_chosen"
+    runbook: Runbook
+    ladder: tuple[LadderLevel, ...]
+
+
+class DeclaredAgain(_Value):
+    """Somebody declared the same thing while it was open; they were pointed at this incident."""
+
+    kind: Literal["declared_again"] = "declared_again"
+    words: str
+    origin: Origin
+
+
+class RoomOpened(_Value):
+    kind: Literal["room_opened"] = "room_opened"
+    channel_id: str
+    name: str
+
+
+class RoomFailed(_Value):
+    """The room could not be made; it is tried again, and people are told meanwhile."""
+
+    kind: Literal["room_failed"] = "room_failed"
+    reason: str
+
+
+class RoomArchived(_Value):
+    kind: Literal["room_archived"] = "room_archived"
+
+
+class ResponderJoined(_Value):
+    kind: Literal["responder_joined"] = "responder_joined"
+    user_id: str
+
+
+class ResponderLeft(_Value):
+    kind: Literal["responder_left"] = "responder_left"
+    user_id: str
+
+
+class StatusChanged(_Value):
+    kind: Literal["status_changed"] = "status_changed"
+    status: Status
+    reason: str = ""
+
+
+class SeverityChanged(_Value):
+    kind: Literal["severity_changed"] = "severity_changed"
+    severity: Severity
+    severity_title: str
+    targets: Targets
+
+
+class RoleAssigned(_Value):
+    kind: Literal["role_assigned"] = "role_assigned"
+    role: Role
+    user_id: str
+
+
+class StepTicked(_Value):
+    kind: Literal["step_ticked"] = "step_ticked"
+    step_id: str
+
+
+class StepUnticked(_Value):
+    kind: Literal["step_unticked"] = "step_unticked"
+    step_id: str
+
+
+class StepSkipped(_Value):
+    kind: Literal["step_skipped"] = "step_skipped"
+    step_id: str
+    reason: str
+
+
+class BranchChosen(_Value):
+    kind: Literal["branch_chosen"] = "branch_chosen"
+    step_id: str
+    branch_id: str
+
+
+class DiagnosticsStarted(_Value):
+    """A round of the diagnostics began; ``round`` is 1-based."""
+
+    kind: Literal["diagnostics_started"] = "diagnostics_started"
+    round: int
+
+
+class DiagnosticRecorded(_Value):
+    kind: Literal["diagnostic_recorded"] = "diagnostic_recorded"
+    diagnostic_id: str
+    round: int
+    outcome: Outcome
+
+
+class RunRequested(_Value):
+    """Somebody asked for an action. ``params_digest`` binds every later word about the run to exactly these parameters."""
+
+    kind: Literal["run_requested"] = "run_requested"
+    run_id: str
+    step_id: str
+    action: str
+    title: str
+    risk: Risk
+    params: dict[str, JsonValue]
+    params_digest: str
+
+
+class RunPreviewed(_Value):
+    kind: Literal["run_previewed"] = "run_previewed"
+    run_id: str
+    preview: Preview
+
+
+class RunPreviewFailed(_Value):
+    kind: Literal["run_preview_failed"] = "run_preview_failed"
+    run_id: str
+    reason: str
+
+
+class RunConfirmed(_Value):
+    """The intent record: written before the first call of the action."""
+
+    kind: Literal["run_confirmed"] = "run_confirmed"
+    run_id: str
+
+
+class RunCancelled(_Value):
+    kind: Literal["run_cancelled"] = "run_cancelled"
+    run_id: str
+
+
+class RunFinished(_Value):
+    kind: Literal["run_finished"] = "run_finished"
+    run_id: str
+    outcome: Outcome
+
+
+class LevelReached(_Value):
+    kind: Literal["level_reached"] = "level_reached"
+    level: int
+
+
+class PageSent(_Value):
+    """A contact was reached by ``via``; where that is a Slack message, its place, so that it can be updated later."""
+
+    kind: Literal["page_sent"] = "page_sent"
+    level: int
+    contact_id: str
+    via: str
+    user_ids: tuple[str, ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
+    """(channel id, ts) of each message sent."""
+    late_s: int = 0
+    in_flight: bool = False
+    """True when somebody acknowledged while the page was already on its way."""
+
+
+class PageFailed(_Value):
+    kind: Literal["page_failed"] = "page_failed"
+    level: int
+    contact_id: str
+    via: str
+    reason: str
+
+
+class Acknowledged(_Value):
+    kind: Literal["acknowledged"] = "acknowledged"
+    via: str
+
+
+Fact = Annotated[
+    IncidentOpened
+    | RunbookChosen
+    | DeclaredAgain
+    | RoomOpened
+    | RoomFailed
+    | RoomArchived
+    | ResponderJoined
+    | ResponderLeft
+    | StatusChanged
+    | SeverityChanged
+    | RoleAssigned
+    | StepTicked
+    | StepUnticked
+    | StepSkipped
+    | BranchChosen
+    | DiagnosticsStarted
+    | DiagnosticRecorded
+    | RunRequested
+    | RunPreviewed
+    | RunPreviewFailed
+    | RunConfirmed
+    | RunCancelled
+    | RunFinished
+    | LevelReached
+    | PageSent
+    | PageFailed
+    | Acknowledged,
+    Field(discriminator="kind"),
+]
+
+_FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
+
+
+def parse_fact(data: dict[str, Any]) -> Fact:
+    """The fact that ``data`` says. Raises: UnknownEntryError when this version does not know it, or not in that shape."""
+    try:
+        return _FACT.validate_python(data)
+    except ValidationError as error:
+        raise UnknownEntryError(
+            f"the timeline holds a fact of kind {data.get('kind')!r} that this version of Muster does not understand; "
+            "run the newer version that wrote it"
+        ) from error
+
+
+def dump_fact(fact: Fact) -> dict[str, Any]:
+    """``fact`` as plain JSON values."""
+    return _FACT.dump_python(fact, mode="json", by_alias=True)  # type: ignore[no-any-return]
+
+
+class Moment(_Value):
+    """Who did something and when (aware UTC)."""
+
+    by: str
+    at: datetime

@@ -1,0 +1,441 @@
+"""What an incident is: the state that the facts of its timeline add up to.
+
+``Incident.apply`` is the only way a state comes to be, so state, report and audit cannot disagree. Pure. Decisions are
+in ``bot.domain.decide``; how a state looks in Slack is in ``bot.domain.room`` and ``bot.slack``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain import facts
+from bot.domain.errors import UnknownEntryError
+from bot.domain.facts import Candidate, LadderLevel, Moment, Origin, Role, Status, Targets
+from bot.domain.outcome import Outcome, Preview, Risk, State
+from bot.domain.runbook import Runbook
+from bot.domain.severity import Severity
+from bot.domain.timeline import GENESIS, Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMark:
+    """What happened to a step: ticked, or skipped with a reason."""
+
+    moment: Moment
+    skipped: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The branch that was taken at a step."""
+
+    branch_id: str
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The newest result of a diagnostic."""
+
+    outcome: Outcome
+    round: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of an action, from the request to its outcome. At most one of the ends is set."""
+
+    id: str
+    step_id: str
+    action: str
+    title: str
+    risk: Risk
+    params: Mapping[str, Any]
+    params_digest: str
+    requested: Moment
+    preview: Preview | None = None
+    refused: str = ""
+    """Why there is no preview."""
+    confirmed: Moment | None = None
+    cancelled: Moment | None = None
+    outcome: Outcome | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Somebody or something still has to do something about it."""
+        return not (self.cancelled or self.outcome or self.refused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One contact of one level: sent, or failed with a reason."""
+
+    level: int
+    contact_id: str
+    via: str
+    at: datetime
+    user_ids: tuple[str, ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """The state of one incident. ``version`` is the number of entries that it was folded from."""
+
+    id: str
+    number: int
+    title: str
+    status: Status
+    severity: Severity
+    severity_title: str
+    service: str | None
+    private: bool
+    drill: bool
+    opened: Moment
+    origin: Origin
+    targets: Targets
+    ladder: tuple[LadderLevel, ...]
+    runbook: Runbook | None
+    candidates: tuple[Candidate, ...]
+    version: int
+    digest: str
+    declared_again: tuple[tuple[Moment, Origin], ...] = ()
+    channel_id: str | None = None
+    channel_name: str | None = None
+    room_opened_at: datetime | None = None
+    room_failure: str = ""
+    archived: bool = False
+    responders: tuple[str, ...] = ()
+    roles: Mapping[Role, str] = field(default_factory=dict)
+    steps: Mapping[str, StepMark] = field(default_factory=dict)
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    diagnostics_round: int = 0
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    acknowledged: Moment | None = None
+    levels_reached: Mapping[int, datetime] = field(default_factory=dict)
+    pages: tuple[Page, ...] = ()
+    generation: int = 1
+    ladder_started_at: datetime | None = None
+    status_changed: Moment | None = None
+    resolved_at: datetime | None = None
+
+    # -- what follows from the state -------------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Resolved, closed, or never was one."""
+        return self.status in (Status.RESOLVED, Status.CLOSED, Status.FALSE_POSITIVE)
+
+    @property
+    def respond_by(self) -> datetime:
+        """When somebody must have acknowledged."""
+        return self.opened.at + timedelta(seconds=self.targets.respond_within_s)
+
+    @property
+    def resolve_by(self) -> datetime:
+        """When it must be resolved."""
+        return self.opened.at + timedelta(seconds=self.targets.resolve_within_s)
+
+    def level(self, number: int) -> LadderLevel | None:
+        """The level ``number`` (1-based) of the ladder."""
+        return next((level for level in self.ladder if level.level == number), None)
+
+    def level_due_at(self, level: LadderLevel) -> datetime:
+        """When ``level`` is due, counted from the start of the ladder."""
+        return (self.ladder_started_at or self.opened.at) + timedelta(seconds=level.after_s)
+
+    def pending_levels(self) -> tuple[LadderLevel, ...]:
+        """The levels that will still be reached unless something stops them, first due first."""
+        if self.is_over:
+            return ()
+        return tuple(
+            level
+            for level in self.ladder
+            if level.level not in self.levels_reached and not (self.acknowledged and level.until == "acknowledged")
+        )
+
+    def paged_user_ids(self) -> frozenset[str]:
+        """Everybody a page was sent to."""
+        return frozenset(user for page in self.pages for user in page.user_ids)
+
+    def is_responder(self, user_id: str) -> bool:
+        """In the room, the declarer, paged, or holding a role."""
+        return (
+            user_id in self.responders
+            or user_id == self.opened.by
+            or user_id in self.roles.values()
+            or user_id in self.paged_user_ids()
+        )
+
+    def find_open_run(self, step_id: str) -> Run | None:
+        """The run of a step that still waits for something, if there is one."""
+        return next((run for run in self.runs.values() if run.step_id == step_id and run.is_open), None)
+
+    # -- the fold --------------------------------------------------------------------------------------------------
+
+    def apply(self, entry: Entry) -> Incident:
+        """The state after ``entry``. Raises: UnknownEntryError for an entry that cannot follow this state."""
+        if entry.seq != self.version + 1:
+            raise UnknownEntryError(f"{self.id}: entry {entry.seq} cannot follow version {self.version}")
+        changed = _APPLY[type(entry.fact)](self, entry, entry.fact)
+        return replace(changed, version=entry.seq, digest=entry.digest)
+
+
+def fold(entries: Iterable[Entry], *, onto: Incident | None = None) -> Incident | None:
+    """The incident that ``entries`` add up to, continuing from ``onto``; None when there are none."""
+    incident = onto
+    for entry in entries:
+        if incident is None:
+            if not isinstance(entry.fact, facts.IncidentOpened) or entry.seq != 1:
+                raise UnknownEntryError(f"a timeline begins with its opening, not with {entry.fact.kind}")
+            incident = _open(entry, entry.fact)
+        else:
+            incident = incident.apply(entry)
+    return incident
+
+
+def version_of(incident: Incident | None) -> int:
+    """The number of entries behind ``incident``; 0 for one that does not exist yet."""
+    return incident.version if incident else 0
+
+
+def digest_of(incident: Incident | None) -> str:
+    """The digest of the newest entry; ``GENESIS`` for an incident that does not exist yet."""
+    return incident.digest if incident else GENESIS
+
+
+def _open(entry: Entry, fact: facts.IncidentOpened) -> Incident:
+    return Incident(
+        id=fact.incident_id,
+        number=fact.number,
+        title=fact.title,
+        status=Status.TRIAGE,
+        severity=fact.severity,
+        severity_title=fact.severity_title,
+        service=fact.service,
+        private=fact.private,
+        drill=fact.drill,
+        opened=_moment(entry),
+        origin=fact.origin,
+        targets=fact.targets,
+        ladder=fact.ladder,
+        runbook=fact.runbook,
+        candidates=fact.candidates,
+        version=entry.seq,
+        digest=entry.digest,
+        ladder_started_at=entry.at,
+    )
+
+
+def _moment(entry: Entry) -> Moment:
+    return Moment.model_construct(by=entry.by, at=entry.at)
+
+
+def _with_run(incident: Incident, run_id: str, **changes: Any) -> Incident:
+    return replace(incident, runs={**incident.runs, run_id: replace(incident.runs[run_id], **changes)})
+
+
+def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name != key}
+
+
+def _runbook_chosen(incident: Incident, entry: Entry, fact: facts.RunbookChosen) -> Incident:
+    return replace(incident, runbook=fact.runbook, ladder=fact.ladder, candidates=(), service=fact.runbook.service)
+
+
+def _declared_again(incident: Incident, entry: Entry, fact: facts.DeclaredAgain) -> Incident:
+    return replace(incident, declared_again=(*incident.declared_again, (_moment(entry), fact.origin)))
+
+
+def _room_opened(incident: Incident, entry: Entry, fact: facts.RoomOpened) -> Incident:
+    return replace(incident, channel_id=fact.channel_id, channel_name=fact.name, room_opened_at=entry.at, room_failure="")
+
+
+def _room_failed(incident: Incident, entry: Entry, fact: facts.RoomFailed) -> Incident:
+    return replace(incident, room_failure=fact.reason)
+
+
+def _room_archived(incident: Incident, entry: Entry, fact: facts.RoomArchived) -> Incident:
+    return replace(incident, archived=True)
+
+
+def _responder_joined(incident: Incident, entry: Entry, fact: facts.ResponderJoined) -> Incident:
+    if fact.user_id in incident.responders:
+        return incident
+    return replace(incident, responders=(*incident.responders, fact.user_id))
+
+
+def _responder_left(incident: Incident, entry: Entry, fact: facts.ResponderLeft) -> Incident:
+    return replace(incident, responders=tuple(user for user in incident.responders if user != fact.user_id))
+
+
+def _status_changed(incident: Incident, entry: Entry, fact: facts.StatusChanged) -> Incident:
+    reopened = incident.is_over and fact.status is Status.INVESTIGATING
+    changed = replace(
+        incident,
+        status=fact.status,
+        status_changed=_moment(entry),
+        resolved_at=entry.at if fact.status is Status.RESOLVED else incident.resolved_at,
+    )
+    if not reopened:
+        return changed
+    return replace(
+        changed,
+        resolved_at=None,
+        acknowledged=None,
+        levels_reached={},
+        pages=(),
+        generation=incident.generation + 1,
+        ladder_started_at=entry.at,
+    )
+
+
+def _severity_changed(incident: Incident, entry: Entry, fact: facts.SeverityChanged) -> Incident:
+    return replace(incident, severity=fact.severity, severity_title=fact.severity_title, targets=fact.targets)
+
+
+def _role_assigned(incident: Incident, entry: Entry, fact: facts.RoleAssigned) -> Incident:
+    return replace(incident, roles={**incident.roles, fact.role: fact.user_id})
+
+
+def _step_ticked(incident: Incident, entry: Entry, fact: facts.StepTicked) -> Incident:
+    return replace(incident, steps={**incident.steps, fact.step_id: StepMark(moment=_moment(entry))})
+
+
+def _step_unticked(incident: Incident, entry: Entry, fact: facts.StepUnticked) -> Incident:
+    return replace(incident, steps=_without(incident.steps, fact.step_id), choices=_without(incident.choices, fact.step_id))
+
+
+def _step_skipped(incident: Incident, entry: Entry, fact: facts.StepSkipped) -> Incident:
+    mark = StepMark(moment=_moment(entry), skipped=True, reason=fact.reason)
+    return replace(incident, steps={**incident.steps, fact.step_id: mark})
+
+
+def _branch_chosen(incident: Incident, entry: Entry, fact: facts.BranchChosen) -> Incident:
+    choice = Choice(branch_id=fact.branch_id, moment=_moment(entry))
+    return replace(
+        incident,
+        choices={**incident.choices, fact.step_id: choice},
+        steps={**incident.steps, fact.step_id: StepMark(moment=_moment(entry))},
+    )
+
+
+def _diagnostics_started(incident: Incident, entry: Entry, fact: facts.DiagnosticsStarted) -> Incident:
+    return replace(incident, diagnostics_round=fact.round)
+
+
+def _diagnostic_recorded(incident: Incident, entry: Entry, fact: facts.DiagnosticRecorded) -> Incident:
+    known = incident.readings.get(fact.diagnostic_id)
+    if known and known.round > fact.round:
+        return incident
+    reading = Reading(outcome=fact.outcome, round=fact.round, at=entry.at)
+    return replace(incident, readings={**incident.readings, fact.diagnostic_id: reading})
+
+
+def _run_requested(incident: Incident, entry: Entry, fact: facts.RunRequested) -> Incident:
+    run = Run(
+        id=fact.run_id,
+        step_id=fact.step_id,
+        action=fact.action,
+        title=fact.title,
+        risk=fact.risk,
+        params=fact.params,
+        params_digest=fact.params_digest,
+        requested=_moment(entry),
+    )
+    return replace(incident, runs={**incident.runs, run.id: run})
+
+
+def _run_previewed(incident: Incident, entry: Entry, fact: facts.RunPreviewed) -> Incident:
+    return _with_run(incident, fact.run_id, preview=fact.preview)
+
+
+def _run_preview_failed(incident: Incident, entry: Entry, fact: facts.RunPreviewFailed) -> Incident:
+    return _with_run(incident, fact.run_id, refused=fact.reason)
+
+
+def _run_confirmed(incident: Incident, entry: Entry, fact: facts.RunConfirmed) -> Incident:
+    return _with_run(incident, fact.run_id, confirmed=_moment(entry))
+
+
+def _run_cancelled(incident: Incident, entry: Entry, fact: facts.RunCancelled) -> Incident:
+    return _with_run(incident, fact.run_id, cancelled=_moment(entry))
+
+
+def _run_finished(incident: Incident, entry: Entry, fact: facts.RunFinished) -> Incident:
+    changed = _with_run(incident, fact.run_id, outcome=fact.outcome, finished_at=entry.at)
+    run = changed.runs[fact.run_id]
+    if fact.outcome.state is not State.OK:
+        return changed
+    by = run.confirmed.by if run.confirmed else run.requested.by
+    mark = StepMark(moment=Moment.model_construct(by=by, at=entry.at))
+    return replace(changed, steps={**changed.steps, run.step_id: mark})
+
+
+def _level_reached(incident: Incident, entry: Entry, fact: facts.LevelReached) -> Incident:
+    return replace(incident, levels_reached={**incident.levels_reached, fact.level: entry.at})
+
+
+def _page_sent(incident: Incident, entry: Entry, fact: facts.PageSent) -> Incident:
+    page = Page(
+        level=fact.level,
+        contact_id=fact.contact_id,
+        via=fact.via,
+        at=entry.at,
+        user_ids=fact.user_ids,
+        messages=fact.messages,
+    )
+    return replace(incident, pages=(*incident.pages, page))
+
+
+def _page_failed(incident: Incident, entry: Entry, fact: facts.PageFailed) -> Incident:
+    page = Page(level=fact.level, contact_id=fact.contact_id, via=fact.via, at=entry.at, failure=fact.reason)
+    return replace(incident, pages=(*incident.pages, page))
+
+
+def _acknowledged(incident: Incident, entry: Entry, fact: facts.Acknowledged) -> Incident:
+    return replace(incident, acknowledged=_moment(entry))
+
+
+_APPLY: dict[type[Any], Callable[[Incident, Entry, Any], Incident]] = {
+    facts.RunbookChosen: _runbook_chosen,
+    facts.DeclaredAgain: _declared_again,
+    facts.RoomOpened: _room_opened,
+    facts.RoomFailed: _room_failed,
+    facts.RoomArchived: _room_archived,
+    facts.ResponderJoined: _responder_joined,
+    facts.ResponderLeft: _responder_left,
+    facts.StatusChanged: _status_changed,
+    facts.SeverityChanged: _severity_changed,
+    facts.RoleAssigned: _role_assigned,
+    facts.StepTicked: _step_ticked,
+    facts.StepUnticked: _step_unticked,
+    facts.StepSkipped: _step_skipped,
+    facts.BranchChosen: _branch_chosen,
+    facts.DiagnosticsStarted: _diagnostics_started,
+    facts.DiagnosticRecorded: _diagnostic_recorded,
+    facts.RunRequested: _run_requested,
+    facts.RunPreviewed: _run_previewed,
+    facts.RunPreviewFailed: _run_preview_failed,
+    facts.RunConfirmed: _run_confirmed,
+    facts.RunCancelled: _run_cancelled,
+    facts.RunFinished: _run_finished,
+    facts.LevelReached: _level_reached,
+    facts.PageSent: _page_sent,
+    facts.PageFailed: _page_failed,
+    facts.Acknowledged: _acknowledged,
+}
+
+
+def facts_without_a_fold() -> Iterator[str]:
+    """The kinds of facts that nothing folds (a test holds that there are none but the opening)."""
+    members = facts.Fact.__args__[0].__args__
+    return (member.__name__ for member in members if member not in _APPLY)

@@ -1,0 +1,66 @@
+"""Cleaning and cutting of text that people and providers wrote.
+
+Called wherever foreign text enters the domain (titles, reasons) and by the edges before they render it. What is *not*
+here: escaping for a place (mrkdwn, URLs, SQL); each edge does that for its own place.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+TITLE_MAX_CHARS = 120
+REASON_MAX_CHARS = 500
+
+_BLANKS = re.compile(r"\s+")
+_SLACK_MARKUP = re.compile(r"<(?P<target>[^<>|]*)(?:\|(?P<label>[^<>]*))?>")
+
+
+def clean(text: str, *, max_chars: int) -> str:
+    """One line of ``text``: no control, format (U+202E and other bidi marks, zero-width) or surrogate characters.
+
+    Runs of white space become one blank; what is longer than ``max_chars`` is cut, ending in "…". At most two combining
+    marks are kept on a character, so that 500 of them cannot paint over the neighbours.
+    """
+    kept: list[str] = []
+    marks = 0
+    for character in unicodedata.normalize("NFC", text):
+        category = unicodedata.category(character)
+        if category in ("Cc", "Zl", "Zp"):
+            kept.append(" ")
+            continue
+        if category in ("Cf", "Cs", "Co", "Cn") and character != "\u200d":  # the joiner holds composed emoji together
+            continue
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks <= 2:
+            kept.append(character)
+    return cut(_BLANKS.sub(" ", "".join(kept)).strip(), max_chars=max_chars)
+
+
+def cut(text: str, *, max_chars: int) -> str:
+    """``text`` with at most ``max_chars`` characters; a cut ends in "…" and never splits a composed character."""
+    if len(text) <= max_chars:
+        return text
+    end = max_chars - 1
+    while end > 0 and (unicodedata.combining(text[end]) or text[end] in "\u200d\ufe0f" or text[end - 1] == "\u200d"):
+        end -= 1
+    return text[:end].rstrip() + "…"
+
+
+def readable(text: str) -> str:
+    """Slack's markup as a person would read it: ``<https://x|label>`` → "label", ``<@U1>`` stays "@U1", entities decoded once."""
+
+    def plain(match: re.Match[str]) -> str:
+        target, label = match["target"], match["label"]
+        if label:
+            return label
+        return target.removeprefix("!") if target.startswith("!") else target
+
+    decoded = _SLACK_MARKUP.sub(plain, text)
+    return decoded.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def slug(text: str, *, max_chars: int) -> str:
+    """``text`` as part of a channel name: a-z, 0-9 and single hyphens; "" when nothing is left."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:max_chars].rstrip("-")

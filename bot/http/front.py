@@ -1,0 +1,140 @@
+"""The front door: ``/slack/events``, ``/healthz``, ``/readyz``, ``/metrics``, on aiohttp.
+
+In this order, each before the next may see anything: size, encoding, signature on the raw bytes, parsing, the messages that
+match no phrase (they end here), Bolt. Slack repeats a delivery that is answered 5xx, so a fault never answers 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from bot.http.signature import is_genuine
+
+BODY_MAX_BYTES = 1_048_576
+"""A view may be 250 KB (docs.slack.dev, surfaces/modals) and carries its message; 1 MiB is above all that Slack sends."""
+READ_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackAnswer:
+    """What Slack is told."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """What the front door needs.
+
+    ``handle`` passes a genuine request on. ``is_worth_handling`` says of an event whether anything wants it. ``ready`` gives
+    the reasons why Muster is not ready; none: it is. ``metrics`` is the text for Prometheus. ``observe(kind, seconds)`` hears
+    how long each answer to Slack took.
+    """
+
+    signing_secret: bytes
+    handle: Callable[[str, Mapping[str, str]], Awaitable[SlackAnswer]]
+    is_worth_handling: Callable[[Mapping[str, Any]], bool]
+    ready: Callable[[], Awaitable[list[str]]]
+    metrics: Callable[[], bytes]
+    observe: Callable[[str, float], None]
+    now_s: Callable[[], float] = time.time
+
+
+def make_front(front: Front) -> web.Application:
+    """The aiohttp application."""
+    app = web.Application(client_max_size=BODY_MAX_BYTES)
+    door = _Door(front)
+    app.router.add_post("/slack/events", door.slack)
+    app.router.add_get("/healthz", door.healthz)
+    app.router.add_get("/readyz", door.readyz)
+    app.router.add_get("/metrics", door.metrics)
+    return app
+
+
+class _Door:
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._log = structlog.get_logger("muster.http")
+
+    async def slack(self, request: web.Request) -> web.Response:
+        """Everything that Slack sends."""
+        started = time.perf_counter()
+        refused, raw = await self._read(request)
+        if refused:
+            self._front.observe("refused", time.perf_counter() - started)
+            return refused
+        kind, response = await self._genuine(raw, request)
+        self._front.observe(kind, time.perf_counter() - started)
+        return response
+
+    async def _read(self, request: web.Request) -> tuple[web.Response | None, bytes]:
+        if request.content_length is not None and request.content_length > BODY_MAX_BYTES:
+            return _text(413, "too large"), b""
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            return _text(400, "send it without an encoding"), b""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                raw = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _text(413, "too large"), b""
+        except TimeoutError:
+            return _text(408, "too slow"), b""
+        genuine = is_genuine(
+            self._front.signing_secret,
+            raw,
+            timestamps=request.headers.getall("X-Slack-Request-Timestamp", []),
+            signatures=request.headers.getall("X-Slack-Signature", []),
+            now_s=self._front.now_s(),
+        )
+        if not genuine:
+            self._log.warning("signature_refused", bytes=len(raw))
+            return _text(401, "the signature is not valid; check SLACK_SIGNING_SECRET and the clock"), b""
+        return None, raw
+
+    async def _genuine(self, raw: bytes, request: web.Request) -> tuple[str, web.Response]:
+        try:
+            body = raw.decode("utf-8")
+            data = json.loads(body) if request.content_type == "application/json" else None
+        except (ValueError, RecursionError):
+            return "malformed", _text(400, "not readable")
+        if data is not None and not isinstance(data, dict):
+            return "malformed", _text(400, "not readable")
+        if data is not None and data.get("type") == "url_verification":
+            return "url_verification", _text(200, str(data.get("challenge", ""))[:1_000])
+        if data is not None and data.get("type") == "event_callback":
+            event = data.get("event")
+            if not isinstance(event, dict):
+                return "malformed", _text(400, "not readable")
+            if not self._front.is_worth_handling(event):
+                return "ignored", _text(200, "")
+        answer = await self._front.handle(body, dict(request.headers))
+        headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
+        kind = "event" if data is not None else "interaction"
+        return kind, web.Response(status=answer.status, body=answer.body.encode("utf-8"), headers=headers)
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """The process lives."""
+        return _text(200, "ok")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """200 when Redis and Slack answer, else 503 with what does not."""
+        missing = await self._front.ready()
+        return _text(503, "\n".join(missing)) if missing else _text(200, "ready")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus' text format."""
+        return web.Response(body=self._front.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+def _text(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, content_type="text/plain")

@@ -1,0 +1,66 @@
+"""The numbers that an operator asks for, in Prometheus' terms. Built by ``bot.app``; no title, name or id is ever a label."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from bot.domain.facts import PageFailed, PageSent
+from bot.domain.timeline import Entry
+
+_ACK_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 3.0)
+_CALL_BUCKETS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Metrics:
+    """One registry for one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = Histogram(
+            "muster_slack_answer_seconds",
+            "From the last byte of a request of Slack to the answer",
+            ["kind"],
+            buckets=_ACK_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._calls = Histogram(
+            "muster_slack_call_seconds",
+            "Calls of Slack's Web API",
+            ["method"],
+            buckets=_CALL_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._outcomes = Counter(
+            "muster_slack_calls", "Calls of Slack's Web API by outcome", ["method", "outcome"], registry=self.registry
+        )
+        self._tasks = Counter("muster_tasks", "Tasks by kind and outcome", ["kind", "outcome"], registry=self.registry)
+        self._pages = Counter("muster_pages", "Pages by way and outcome", ["via", "outcome"], registry=self.registry)
+        self._due_age = Gauge("muster_due_age_seconds", "How long the oldest due task has been due", registry=self.registry)
+
+    def answered(self, kind: str, seconds: float) -> None:
+        """An answer to Slack took ``seconds``."""
+        self._answers.labels(kind).observe(seconds)
+
+    def called(self, method: str, outcome: str, seconds: float) -> None:
+        """A call of Slack took ``seconds``."""
+        self._calls.labels(method).observe(seconds)
+        self._outcomes.labels(method, outcome).inc()
+
+    def performed(self, kind: str, outcome: str) -> None:
+        """A task ended, or is tried again."""
+        self._tasks.labels(kind, outcome).inc()
+
+    def happened(self, entry: Entry) -> None:
+        """A fact was written."""
+        if isinstance(entry.fact, PageSent):
+            self._pages.labels(entry.fact.via, "sent").inc()
+        elif isinstance(entry.fact, PageFailed):
+            self._pages.labels(entry.fact.via, "failed").inc()
+
+    def due_age(self, seconds: float) -> None:
+        """The oldest due task has been due for ``seconds``."""
+        self._due_age.set(seconds)
+
+    def text(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,38 @@
+"""What the provider clients need to know, and the names of the variables that it comes from.
+
+`bot.app` fills a `ProviderConfig` from the settings; `bot.providers.table` reads it. The environment is not read here.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+CLERK_SECRET_KEY = "CLERK_SECRET_KEY"  # noqa: S105 - the name of a variable, as the four below
+CLERK_API_URL = "CLERK_API_URL"
+CLERK_STATUS_URL = "CLERK_STATUS_URL"
+VERCEL_TOKEN = "VERCEL_TOKEN"  # noqa: S105
+VERCEL_API_URL = "VERCEL_API_URL"
+VERCEL_TEAM_ID = "VERCEL_TEAM_ID"
+VERCEL_PROJECT = "VERCEL_PROJECT"
+
+
+class ProviderConfig(BaseModel):
+    """Secrets and addresses of every provider. A secret that is None: the provider is not configured, never asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    clerk_secret_key: SecretStr | None = None
+    clerk_api_url: str = "https://api.clerk.com"
+    """With or without ``/v1``."""
+    clerk_status_url: str = "https://status.clerk.com"
+    """The page itself, without a path to an API: which of the three APIs it has is found out."""
+    vercel_token: SecretStr | None = None
+    vercel_api_url: str = "https://api.vercel.com"
+    vercel_team_id: str | None = None
+    """``team_…`` for a project that belongs to a team; None for a personal account."""
+    vercel_project: str | None = None
+    """``prj_…`` or the project's name; what a step names itself goes first."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """The plain values that must never be shown; only the redaction of results asks for them."""
+        return tuple(value.get_secret_value() for value in (self.clerk_secret_key, self.vercel_token) if value)

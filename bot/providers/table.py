@@ -1,0 +1,87 @@
+"""The table of provider clients: each is made on first use, kept, and closed at the end.
+
+`bot.app` builds one `Providers` and hands it to the worker; actions ask it for clients. A provider without its secret
+raises here, before anything is contacted.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from pydantic import SecretStr
+
+from bot.domain.errors import NotConfiguredError
+from bot.providers.clerk import ClerkClient
+from bot.providers.config import CLERK_SECRET_KEY, CLERK_STATUS_URL, VERCEL_TOKEN, ProviderConfig
+from bot.providers.health import HealthClient
+from bot.providers.status_page import StatusPageClient
+from bot.providers.vercel import VercelClient
+
+
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
+class Providers:
+    """The clients of one process. Safe to share between tasks of one event loop."""
+
+    def __init__(self, config: ProviderConfig) -> None:
+        self.config = config
+        self._clerk: ClerkClient | None = None
+        self._vercel: VercelClient | None = None
+        self._health: HealthClient | None = None
+        self._status_pages: dict[str, StatusPageClient] = {}
+
+    def clerk(self) -> ClerkClient:
+        """Raises: NotConfiguredError without CLERK_SECRET_KEY."""
+        if self._clerk is None:
+            secret_key = _needed(self.config.clerk_secret_key, "Clerk", CLERK_SECRET_KEY)
+            self._clerk = ClerkClient(secret_key, api_url=self.config.clerk_api_url)
+        return self._clerk
+
+    def vercel(self) -> VercelClient:
+        """Raises: NotConfiguredError without VERCEL_TOKEN."""
+        if self._vercel is None:
+            token = _needed(self.config.vercel_token, "Vercel", VERCEL_TOKEN)
+            self._vercel = VercelClient(token, api_url=self.config.vercel_api_url, team_id=self.config.vercel_team_id)
+        return self._vercel
+
+    def status_page(self, url: str | None = None) -> StatusPageClient:
+        """The status page at ``url``; None is Clerk's. One client for each page remembers which API the page has."""
+        page_url = url or self.config.clerk_status_url
+        if page_url not in self._status_pages:
+            name, setting = (
+                ("The status page", "the url of the step") if url else ("Clerk's status page", CLERK_STATUS_URL)
+            )
+            self._status_pages[page_url] = StatusPageClient(page_url, name=name, setting=setting)
+        return self._status_pages[page_url]
+
+    def health(self) -> HealthClient:
+        """The probe of applications' health endpoints; it needs no configuration, the address comes with the step."""
+        if self._health is None:
+            self._health = HealthClient()
+        return self._health
+
+    async def aclose(self) -> None:
+        """Close every connection. A client asked for afterwards is a new one."""
+        clients: list[_Closable | None] = [self._clerk, self._vercel, self._health, *self._status_pages.values()]
+        self._clerk = self._vercel = self._health = None
+        self._status_pages = {}
+        for client in clients:
+            if client is not None:
+                await client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _needed(secret: SecretStr | None, name: str, setting: str) -> SecretStr:
+    if secret is None or not secret.get_secret_value():
+        raise NotConfiguredError(f"{name} is not configured and was not asked; set {setting}", setting=setting)
+    return secret

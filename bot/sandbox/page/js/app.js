@@ -1,0 +1,114 @@
+// Where the page starts, and its frame: sidebar, channel, thread, world. Everything else is called from here.
+
+import { html, render, useEffect, useMemo, useState } from "./vendor/htm-preact-standalone.js";
+import { Client } from "./client.js";
+import { Composer } from "./composer.js";
+import { Dialog, Picker } from "./dialog.js";
+import { Icon } from "./icons.js";
+import { Avatar, MessageList, ThreadPane } from "./messages.js";
+import { Link, unescapeSlack } from "./mrkdwn.js";
+import { withEmoji } from "./emoji.js";
+import { Sidebar } from "./sidebar.js";
+import { Views } from "./views.js";
+import { World } from "./world.js";
+import { readRoute } from "./workspace.js";
+
+const HINT_SEEN = "muster-sandbox-hint-dismissed";
+
+function Members({ client, channel, scope, onClose }) {
+  const [chosen, setChosen] = useState([]);
+  const members = channel.members ?? [];
+  const others = [...scope.users.values()].filter((user) => !members.includes(user.id));
+  return html`<${Dialog} title=${`Members of #${channel.name}`} onClose=${onClose} footer=${html`
+    ${channel.is_member && html`<button type="button" class="button" onClick=${() => { client.membership("leave", { channel: channel.id }); onClose(); }}>Leave channel</button>`}
+    <button type="button" class="button primary" disabled=${!chosen.length} onClick=${() => { client.membership("invite", { channel: channel.id, users: chosen }); onClose(); }}>Invite</button>`}>
+    <ul class="members">${members.map((id) => {
+      const user = scope.users.get(id) ?? { id, real_name: id };
+      return html`<li key=${id}><${Avatar} user=${user} /><span><strong>${user.real_name || user.name}</strong><small>${user.title ?? ""}</small></span>${user.is_bot && html`<span class="badge">APP</span>`}</li>`;
+    })}</ul>
+    ${channel.is_member && others.length > 0 && html`<div class="input-block"><div class="input-label">Invite people</div><${Picker} label="People" placeholder="Choose people" multiple
+      groups=${[{ options: others.map((user) => ({ key: user.id, text: user.real_name || user.name, description: user.title })) }]} selected=${chosen} onChange=${setChosen} /></div>`}
+  <//>`;
+}
+
+function ChannelHead({ client, channel, scope, onSidebar, onWorld, worldOpen }) {
+  const [members, setMembers] = useState(false);
+  const person = channel.is_im ? scope.users.get(channel.im_user) : null;
+  return html`<header class="channel-head">
+    <div class="channel-line">
+      <button type="button" class="icon-button only-narrow" aria-label="Channels" onClick=${onSidebar}><${Icon} name="menu" /></button>
+      <h1 class="channel-name">${person ? html`<${Avatar} user=${person} size="avatar-small" />` : html`<${Icon} name=${channel.is_archived ? "archive" : channel.is_private ? "lock" : "hash"} />`}<span>${person ? person.real_name : channel.name}</span></h1>
+      <div class="channel-topic" title=${channel.topic || channel.purpose || ""}>${person ? person.title : withEmoji(unescapeSlack(channel.topic || channel.purpose || ""))}</div>
+      ${!person && html`<button type="button" class="button members-button" aria-label=${`${(channel.members ?? []).length} members`} onClick=${() => setMembers(true)}><${Icon} name="people" />${(channel.members ?? []).length}</button>`}
+      <button type="button" class=${`button world-button${worldOpen ? " pressed" : ""}`} aria-pressed=${worldOpen ? "true" : "false"} aria-label="World" onClick=${onWorld}><${Icon} name="globe" /><span>World</span></button>
+    </div>
+    ${channel.bookmarks?.length > 0 && html`<ul class="bookmarks" aria-label="Bookmarks">${channel.bookmarks.map((bookmark) => html`<li key=${bookmark.id}><${Icon} name="link" /><${Link} url=${bookmark.link} scope=${scope}>${bookmark.title}<//></li>`)}</ul>`}
+    ${members && html`<${Members} client=${client} channel=${channel} scope=${scope} onClose=${() => setMembers(false)} />`}
+  </header>`;
+}
+
+function Hint({ client }) {
+  const [shown, setShown] = useState(() => localStorage.getItem(HINT_SEEN) === null);
+  if (!shown) return null;
+  const support = [...client.state.channels.values()].find((channel) => channel.name === "support");
+  return html`<aside class="hint-card" aria-label="How to begin">
+    <p><strong>Try it:</strong> type <kbd>clerk down</kbd> in ${support ? html`<button type="button" class="linklike" onClick=${() => client.openChannel(support.id)}>#support</button>` : "#support"}, or <kbd>/incident clerk down</kbd> anywhere; then follow the link to the room.
+      Break things and move time under <em>World</em>; be somebody else with the faces on the left.</p>
+    <button type="button" class="icon-button" aria-label="Dismiss this hint" onClick=${() => { localStorage.setItem(HINT_SEEN, "1"); setShown(false); }}><${Icon} name="close" /></button>
+  </aside>`;
+}
+
+function Foot({ client, channel, scope }) {
+  if (channel.is_archived) return html`<div class="composer-off">This channel is archived. It can be read, and nothing can be said in it.</div>`;
+  if (channel.is_member === false && !channel.is_im) {
+    return html`<div class="composer-off">You are looking at <strong>#${channel.name}</strong><button type="button" class="button primary" onClick=${() => client.membership("join", { channel: channel.id })}>Join channel</button></div>`;
+  }
+  return html`<${Composer} client=${client} channel=${channel} scope=${scope} />`;
+}
+
+function App({ client }) {
+  const [state, setState] = useState(client.state);
+  const [sidebar, setSidebar] = useState(false);
+  useEffect(() => client.subscribe(() => setState(client.state)), []);
+  useEffect(() => {
+    client.start();
+    const moved = () => client.followRoute(readRoute());
+    window.addEventListener("popstate", moved);
+    return () => window.removeEventListener("popstate", moved);
+  }, []);
+
+  // What names and dates need. It changes only when they do, so that messages are not drawn again for every unread count.
+  const names = [...state.channels.values()].map((channel) => `${channel.id}${channel.name}${channel.is_archived}`).join();
+  const scope = useMemo(() => ({ me: state.me, users: state.users, channels: state.channels, now_s: () => client.now_s(), openChannel: client.openChannel, openUser: client.openUser }), [state.me, state.users, names, state.epoch]);
+  const channel = state.channels.get(state.route.channel);
+  const unread = [...state.channels.values()].reduce((sum, each) => sum + (each.id === channel?.id ? 0 : each.unread ?? 0), 0);
+  useEffect(() => {
+    document.title = `${unread ? `(${unread}) ` : ""}${channel ? (channel.is_im ? scope.users.get(channel.im_user)?.real_name : `#${channel.name}`) : "Muster sandbox"} · Muster sandbox`;
+  }, [unread, channel]);
+
+  if (!state.ready) return html`<p class="boot" role="status">${state.trouble ?? "Opening the workspace…"}</p>`;
+  const { thread, panel } = state.route;
+  const wide = window.matchMedia("(min-width: 1100px)").matches;
+  const worldOpen = panel === "world" || (panel !== "none" && wide);
+  const toggleWorld = () => client.go({ panel: worldOpen && !thread ? "none" : "world", thread: worldOpen && thread ? null : thread }, { replace: true });
+  return html`<div class=${`frame${sidebar ? " show-sidebar" : ""}${thread ? " with-thread" : ""}${worldOpen ? " with-world" : ""}`}>
+    ${state.connection === "lost" && html`<div class="lost" role="alert"><${Icon} name="warn" />Connection to the sandbox lost. Trying again…</div>`}
+    <${Sidebar} client=${client} scope=${scope} onPick=${() => setSidebar(false)} />
+    ${sidebar && html`<button type="button" class="veil" aria-label="Close the channel list" onClick=${() => setSidebar(false)}></button>`}
+    <main class="channel" aria-label="Conversation">
+      ${channel ? html`
+        <${ChannelHead} client=${client} channel=${channel} scope=${scope} onSidebar=${() => setSidebar(true)} onWorld=${toggleWorld} worldOpen=${worldOpen} />
+        <${Hint} client=${client} />
+        <${MessageList} client=${client} channel=${channel} scope=${scope} />
+        <${Foot} client=${client} channel=${channel} scope=${scope} />` : html`<p class="empty">There is no channel to show.</p>`}
+    </main>
+    ${thread && channel && html`<${ThreadPane} client=${client} channel=${channel} scope=${scope} ts=${thread} />`}
+    ${worldOpen && html`<${World} client=${client} onClose=${() => client.go({ panel: "none" }, { replace: true })} />`}
+    <${Views} client=${client} scope=${scope} />
+    <div class="notes" role="status">${state.notes.map((note) => html`<p key=${note.text} class="note">${note.text}</p>`)}</div>
+  </div>`;
+}
+
+const root = document.getElementById("app");
+root.replaceChildren();
+render(html`<${App} client=${new Client()} />`, root);

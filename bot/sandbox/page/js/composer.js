@@ -1,0 +1,105 @@
+// The input line: Enter sends, Shift+Enter breaks the line, "/" completes commands, "@" people, "#" channels. Called by app.js and messages.js.
+
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
+import { Menu, useId } from "./dialog.js";
+import { Icon } from "./icons.js";
+
+const drafts = new Map(); // "user channel thread" -> what is typed there and not sent; for this window only
+
+// What could be meant by the word before the cursor: [{insert, label, hint, description}].
+function completions(text, cursor, { commands, scope, thread }) {
+  const before = text.slice(0, cursor);
+  if (/^\/\S*$/.test(before) && !thread) {
+    return commands
+      .filter((command) => command.command.startsWith(before.toLowerCase()))
+      .map((command) => ({ from: 0, insert: `${command.command} `, label: command.command, hint: command.usage_hint, description: command.description }));
+  }
+  const word = /(?:^|\s)([@#])([\p{L}\p{N}_. -]{0,30})$/u.exec(before);
+  if (!word) return [];
+  const needle = word[2].toLowerCase();
+  const from = cursor - word[2].length - 1;
+  const pool = word[1] === "@"
+    ? [...scope.users.values()].map((user) => ({ label: `@${user.name}`, description: user.real_name, words: `${user.name} ${user.real_name}` }))
+    : [...scope.channels.values()].filter((channel) => !channel.is_im).map((channel) => ({ label: `#${channel.name}`, description: "", words: channel.name }));
+  return pool.filter((each) => each.words.toLowerCase().includes(needle)).slice(0, 8).map((each) => ({ from, insert: `${each.label} `, ...each }));
+}
+
+export function Composer({ client, channel, thread = null, scope }) {
+  const draft = `${client.state.me} ${channel.id} ${thread ?? ""}`;
+  const [text, setText] = useState(drafts.get(draft) ?? "");
+  const [cursor, setCursor] = useState(0);
+  const [picked, setPicked] = useState(0);
+  const [dismissed, setDismissed] = useState(false);
+  const box = useRef(null);
+  const id = useId("complete");
+  const name = channel.is_im ? scope.users.get(channel.im_user)?.real_name ?? "this person" : `#${channel.name}`;
+  const label = thread ? "Reply…" : `Message ${name}`;
+
+  useEffect(() => {
+    setText(drafts.get(draft) ?? "");
+    setDismissed(false);
+  }, [draft]);
+  useLayoutEffect(() => {
+    const { current } = box;
+    current.style.height = "auto";
+    current.style.height = `${Math.min(current.scrollHeight, 200)}px`;
+  }, [text]);
+
+  const put = (value, at = value.length) => {
+    drafts.set(draft, value);
+    setText(value);
+    setCursor(at);
+    setPicked(0);
+    setDismissed(false);
+  };
+  const offered = dismissed ? [] : completions(text, cursor, { commands: client.state.commands, scope, thread });
+  const exact = offered.length === 1 && offered[0].insert.trim() === text.trim();
+  const open = offered.length > 0 && !(exact && text.endsWith(" "));
+
+  const send = async () => {
+    const words = text.trim();
+    if (!words) return;
+    put("");
+    if (!(await client.say(channel.id, words, thread)) && !drafts.get(draft)) put(words);
+  };
+  const complete = (choice) => {
+    put(text.slice(0, choice.from) + choice.insert + text.slice(cursor), choice.from + choice.insert.length);
+    box.current.focus();
+  };
+  const pressed = (event) => {
+    if (event.isComposing) return;
+    if (open && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      event.preventDefault();
+      setPicked((picked + (event.key === "ArrowDown" ? 1 : -1) + offered.length) % offered.length);
+    } else if (open && (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey && !exact))) {
+      event.preventDefault();
+      complete(offered[picked]);
+    } else if (open && event.key === "Escape") {
+      event.preventDefault();
+      setDismissed(true);
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      send();
+    }
+  };
+  const moved = (event) => setCursor(event.target.selectionStart);
+
+  const shortcuts = client.state.shortcuts.filter((shortcut) => shortcut.type === "global")
+    .map((shortcut) => ({ label: shortcut.name, description: shortcut.description, onSelect: () => client.shortcut(shortcut, { channel: channel.id }) }));
+
+  return html`<form class="composer" onSubmit=${(event) => { event.preventDefault(); send(); }}>
+    ${open && html`<ul class="completions" role="listbox" id=${id} aria-label="Suggestions">${offered.map((choice, index) => html`
+      <li id=${`${id}-${index}`} role="option" aria-selected=${index === picked ? "true" : "false"} class=${index === picked ? "picked" : ""}
+        onMouseDown=${(event) => { event.preventDefault(); complete(choice); }}>
+        <strong>${choice.label}</strong>${choice.hint && html` <span class="hint">${choice.hint}</span>`}<small>${choice.description}</small></li>`)}</ul>`}
+    <textarea ref=${box} rows="1" value=${text} placeholder=${label} aria-label=${label} aria-autocomplete="list"
+      aria-controls=${open ? id : null} aria-activedescendant=${open ? `${id}-${picked}` : null} spellcheck="false"
+      onInput=${(event) => put(event.target.value, event.target.selectionStart)} onKeyDown=${pressed} onKeyUp=${moved} onClick=${moved}></textarea>
+    <div class="composer-foot">
+      ${!thread && shortcuts.length > 0 && html`<${Menu} label="Shortcuts" items=${shortcuts}><${Icon} name="bolt" /><//>`}
+      ${!thread && html`<button type="button" class="icon-button slash" aria-label="Slash commands" title="Slash commands" onClick=${() => { put("/"); box.current.focus(); }}>/</button>`}
+      <span class="composer-hint">Enter sends · Shift+Enter for a new line</span>
+      <button type="submit" class="icon-button send" aria-label="Send" title="Send" disabled=${!text.trim()}><${Icon} name="send" /></button>
+    </div>
+  </form>`;
+}

@@ -1,0 +1,212 @@
+// The list of messages, one message, the thread beside it. Called by app.js.
+
+import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
+import { Blocks } from "./blocks.js";
+import { isReply, isSystem } from "./lists.js";
+import { Composer } from "./composer.js";
+import { clockTime, dayDivider, fullMoment, sameDay } from "./dates.js";
+import { Menu } from "./dialog.js";
+import { Raw, Picture } from "./elements.js";
+import { EMOJI } from "./emoji.js";
+import { Icon } from "./icons.js";
+import { mrkdwn } from "./mrkdwn.js";
+import { useSurface } from "./surface.js";
+
+const GROUPED_WITHIN_S = 300; // Slack draws one name over what somebody says within five minutes
+const COLOURS = 8;
+
+function initials(name) {
+  const words = name.split(/[\s_-]+/).filter(Boolean);
+  return (words.length > 1 ? words[0][0] + words[1][0] : name.slice(0, 2)).toUpperCase();
+}
+
+export function Avatar({ user, size = "" }) {
+  const name = user?.real_name || user?.name || "?";
+  const colour = [...(user?.id ?? name)].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) % 9973, 7) % COLOURS;
+  return html`<span class=${`avatar ${size} ${user?.is_bot ? "avatar-bot" : `avatar-${colour}`}`} data-initials=${user?.is_bot ? name[0].toUpperCase() : initials(name)} aria-hidden="true"></span>`;
+}
+
+const SLACKBOT = { id: "USLACKBOT", name: "slackbot", real_name: "Slackbot", is_bot: true };
+const author = (message, scope) => scope.users.get(message.user) ?? scope.users.get(message.bot) ?? (message.user === "USLACKBOT" ? SLACKBOT : { id: message.user ?? "?", real_name: message.username ?? message.user ?? message.bot ?? "Unknown" });
+
+function Attachment({ attachment, surface }) {
+  const colour = /^#?[0-9a-f]{6}$/i.test(attachment.color ?? "") ? { borderLeftColor: attachment.color.startsWith("#") ? attachment.color : `#${attachment.color}` } : {};
+  return html`<div class="attachment" style=${colour}>
+    ${attachment.pretext && html`<div>${mrkdwn(attachment.pretext, surface.scope)}</div>`}
+    ${attachment.title && html`<div><strong>${attachment.title}</strong></div>`}
+    ${attachment.blocks ? html`<${Blocks} blocks=${attachment.blocks} surface=${surface} />` : html`<div>${mrkdwn(attachment.text ?? attachment.fallback ?? "", surface.scope)}</div>`}
+    ${attachment.footer && html`<div class="context">${attachment.footer}</div>`}
+  </div>`;
+}
+
+function File({ file }) {
+  const url = file.url_private ?? file.permalink;
+  if (file.mimetype?.startsWith("image/")) return html`<${Picture} url=${url} alt=${file.title || file.name} className="image-block" />`;
+  return html`<a class="file" href=${url} target="_blank" rel="noopener noreferrer">📄 <strong>${file.title || file.name}</strong> <small>${file.pretty_type ?? file.filetype ?? ""}</small></a>`;
+}
+
+function Body({ message, channel, scope, client }) {
+  const blocks = message.blocks ?? [];
+  const surface = useSurface({
+    id: `m${message.ts.replace(".", "-")}`, kind: "message", scope, blocks, currentChannel: channel,
+    send: (blockId, element, payload) => client.click(message, channel, blockId, element, payload),
+  });
+  const edited = message.edited && html` <span class="edited" title=${message.edited.ts ? fullMoment(Number(message.edited.ts)) : "edited"}>(edited)</span>`;
+  return html`<div class="message-body">
+    ${blocks.length ? html`<${Blocks} blocks=${blocks} surface=${surface} />` : message.text && html`<div class="message-text">${mrkdwn(message.text, scope)}${edited}</div>`}
+    ${blocks.length > 0 && edited}
+    ${(message.attachments ?? []).map((attachment) => html`<${Attachment} attachment=${attachment} surface=${surface} />`)}
+    ${(message.files ?? []).map((file) => html`<${File} file=${file} />`)}
+    ${!blocks.length && !message.text && !message.attachments?.length && !message.files?.length && html`<${Raw} what="Message" thing=${message} />`}
+    ${message.reactions?.length > 0 && html`<div class="reactions">${message.reactions.map((reaction) => html`<span class="reaction" title=${(reaction.users ?? []).map((id) => scope.users.get(id)?.real_name ?? id).join(", ")}>${EMOJI.get(reaction.name) ?? `:${reaction.name}:`} ${reaction.count ?? reaction.users?.length}</span>`)}</div>`}
+  </div>`;
+}
+
+function Tools({ message, channel, client, inThread }) {
+  const { shortcuts } = client.state;
+  if (message.ephemeral) return null;
+  const items = shortcuts.filter((shortcut) => shortcut.type === "message").map((shortcut) => ({
+    label: shortcut.name, description: shortcut.description,
+    onSelect: () => client.shortcut(shortcut, { channel, message_ts: message.ts }),
+  }));
+  return html`<div class="message-tools" role="group" aria-label="Message actions">
+    ${!inThread && html`<button type="button" class="icon-button" aria-label="Reply in thread" title="Reply in thread" onClick=${() => client.go({ channel, thread: message.ts })}><${Icon} name="reply" /></button>`}
+    ${items.length > 0 && html`<${Menu} label="More message actions" items=${items}><${Icon} name="more" /><//>`}
+  </div>`;
+}
+
+// Drawn again only when something of its own changed: a channel may hold thousands.
+class Message extends Component {
+  shouldComponentUpdate(next) {
+    const { props } = this;
+    return ["message", "compact", "scope", "inThread", "channel"].some((name) => props[name] !== next[name]);
+  }
+
+  componentDidCatch(error) {
+    this.setState({ broken: String(error) });
+  }
+
+  render({ message, compact, channel, scope, client, inThread }, { broken }) {
+    const user = author(message, scope);
+    const at_s = Number(message.ts);
+    const replies = message.reply_count ?? 0;
+    return html`<article class=${`message${compact ? " compact" : ""}${message.ephemeral ? " ephemeral" : ""}${isSystem(message) ? " system" : ""}`} data-ts=${message.ts} aria-label=${`${user.real_name || user.name}, ${clockTime(at_s)}`}>
+      <div class="message-side">${compact ? html`<time class="message-time">${clockTime(at_s)}</time>` : html`<${Avatar} user=${user} />`}</div>
+      <div class="message-main">
+        ${message.ephemeral && html`<div class="only-you"><${Icon} name="eye" />Only visible to you</div>`}
+        ${!compact && html`<div class="message-head">
+          <button type="button" class="author" onClick=${() => client.openUser(user.id)}>${user.real_name || user.name}</button>
+          ${user.is_bot && html`<span class="badge">APP</span>`}${user.is_guest && html`<span class="badge">GUEST</span>`}
+          <time class="message-time" title=${fullMoment(at_s)}>${clockTime(at_s)}</time>
+        </div>`}
+        ${broken ? html`<${Raw} what="Message" thing=${message} />` : html`<${Body} message=${message} channel=${channel} scope=${scope} client=${client} />`}
+        ${!inThread && replies > 0 && html`<button type="button" class="thread-link" onClick=${() => client.go({ channel, thread: message.ts })}>
+          ${(message.reply_users ?? []).slice(0, 3).map((id) => html`<${Avatar} user=${scope.users.get(id)} size="avatar-small" />`)}
+          <span>${replies} ${replies === 1 ? "reply" : "replies"}</span></button>`}
+      </div>
+      <${Tools} message=${message} channel=${channel} client=${client} inThread=${inThread} />
+    </article>`;
+  }
+}
+
+export function MessageRows({ messages, channel, scope, client, inThread = false }) {
+  const rows = [];
+  let before = null;
+  for (const message of messages) {
+    const at_s = Number(message.ts);
+    if (!inThread && (!before || !sameDay(Number(before.ts), at_s))) {
+      rows.push(html`<div key=${`day-${message.ts}`} class="day" role="separator"><span>${dayDivider(at_s, scope.now_s())}</span></div>`);
+      before = null;
+    }
+    const compact = Boolean(before) && before.user === message.user && before.bot === message.bot && Boolean(before.ephemeral) === Boolean(message.ephemeral) && !before.reply_count && at_s - Number(before.ts) < GROUPED_WITHIN_S;
+    rows.push(html`<${Message} key=${`${message.ephemeral ? "e" : "m"}${message.ts}`} message=${message} compact=${compact} channel=${channel} scope=${scope} client=${client} inThread=${inThread} />`);
+    before = message;
+  }
+  return rows;
+}
+
+// Keeps the foot in sight while the reader is there, and the reader's place when older messages come in above.
+function useStick(ref, items, channel, me) {
+  const was = useRef({ channel: null, bottom: true, height: 0, top: 0, first: null });
+  const [behind, setBehind] = useState(false);
+  const toEnd = () => {
+    ref.current.scrollTop = ref.current.scrollHeight;
+    setBehind(false);
+  };
+  useLayoutEffect(() => {
+    const box = ref.current;
+    const held = was.current;
+    const first = items[0]?.ts ?? null;
+    const last = items.at(-1);
+    const mine = last && last.ts !== held.last && (last.user === me || last.local);
+    if (held.channel !== channel || held.bottom || mine) toEnd();
+    else if (held.first !== null && first !== held.first && Number(first) < Number(held.first)) box.scrollTop = held.top + (box.scrollHeight - held.height);
+    else if (last?.ts !== held.last) setBehind(true);
+    Object.assign(held, { channel, height: box.scrollHeight, top: box.scrollTop, first, last: last?.ts, bottom: box.scrollHeight - box.scrollTop - box.clientHeight < 60 });
+  }, [items, channel]);
+  useEffect(() => {
+    const box = ref.current;
+    const scrolled = () => {
+      const bottom = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+      Object.assign(was.current, { bottom, top: box.scrollTop, height: box.scrollHeight });
+      if (bottom) setBehind(false);
+    };
+    box.addEventListener("scroll", scrolled, { passive: true });
+    const resized = new ResizeObserver(() => { if (was.current.bottom) box.scrollTop = box.scrollHeight; });
+    resized.observe(box);
+    if (box.firstElementChild) resized.observe(box.firstElementChild);
+    return () => {
+      box.removeEventListener("scroll", scrolled);
+      resized.disconnect();
+    };
+  }, []);
+  return { behind, toEnd };
+}
+
+const NONE = [];
+
+export function MessageList({ client, channel, scope, children }) {
+  const box = useRef(null);
+  const list = client.state.lists.get(channel.id);
+  const items = list?.items ?? NONE;
+  const { behind, toEnd } = useStick(box, items, channel.id, client.state.me);
+  useEffect(() => {
+    const { sought } = client;
+    if (!sought || sought.channel !== channel.id || !list?.loaded) return;
+    client.sought = null;
+    const found = box.current.querySelector(`[data-ts="${sought.ts}"]`);
+    found?.scrollIntoView({ block: "center" });
+    found?.classList.add("sought");
+  });
+  return html`<div class="list-wrap">
+    <div ref=${box} class="list" role="log" aria-label=${`Messages in ${channel.name ?? "this conversation"}`} tabindex="0">
+      <div class="list-inner">
+        ${children}
+        ${list?.hasMore && html`<div class="older"><button type="button" class="button" aria-busy=${list.loading ? "true" : null} onClick=${() => client.loadMessages(channel.id, { older: true })}>Show older messages</button></div>`}
+        ${list?.error && html`<p class="empty" role="alert">${list.error}</p>`}
+        ${list?.loaded && !items.length && !list.error && html`<p class="empty">Nothing here yet. Say the first word.</p>`}
+        ${!list?.loaded && html`<p class="empty">Loading…</p>`}
+        <${MessageRows} messages=${items} channel=${channel.id} scope=${scope} client=${client} />
+      </div>
+    </div>
+    ${behind && html`<button type="button" class="new-messages" onClick=${toEnd}>New messages <${Icon} name="down" /></button>`}
+  </div>`;
+}
+
+export function ThreadPane({ client, channel, scope, ts }) {
+  const box = useRef(null);
+  const { root, replies } = client.thread(channel.id, ts);
+  useLayoutEffect(() => {
+    box.current.scrollTop = box.current.scrollHeight;
+  }, [replies.length, ts]);
+  return html`<aside class="pane thread-pane" aria-label="Thread">
+    <header class="pane-head"><h2>Thread <small>${channel.is_im ? "" : `#${channel.name}`}</small></h2>
+      <button type="button" class="icon-button" aria-label="Close thread" onClick=${() => client.go({ thread: null })}><${Icon} name="close" /></button></header>
+    <div ref=${box} class="list" tabindex="0" role="log" aria-label="Messages of the thread"><div class="list-inner">
+      ${root && html`<${MessageRows} messages=${[root]} channel=${channel.id} scope=${scope} client=${client} inThread />`}
+      <div class="thread-count">${replies.filter(isReply).length || "No"} ${replies.length === 1 ? "reply" : "replies"}</div>
+      <${MessageRows} messages=${replies} channel=${channel.id} scope=${scope} client=${client} inThread />
+    </div></div>
+    ${channel.is_member && !channel.is_archived && html`<${Composer} client=${client} channel=${channel} thread=${ts} scope=${scope} />`}
+  </aside>`;
+}

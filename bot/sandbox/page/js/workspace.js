@@ -1,0 +1,259 @@
+// The page's state: what the control API answers and the stream says, and where this window is. Components draw it; client.js
+// adds what a person does. No DOM here, apart from the address bar (#user=U…&channel=C…&thread=TS&panel=world|none).
+
+import { get } from "./api.js";
+import { HANDLERS } from "./events.js";
+import { countUnread, isReply, placed } from "./lists.js";
+import { readMark, setReadMark } from "./read_marks.js";
+import { Stream } from "./stream.js";
+
+const PAGE = 50;
+const LEDGER_KEPT = 400;
+const key = (channel, ts) => `${channel} ${ts}`;
+
+export function readRoute() {
+  const hash = new URLSearchParams(location.hash.slice(1));
+  return { user: hash.get("user"), channel: hash.get("channel"), thread: hash.get("thread"), panel: hash.get("panel") };
+}
+
+export class Workspace {
+  constructor() {
+    this.listeners = new Set();
+    this.gone = new Set(); // "channel ts" of deleted messages, so that an answer under way does not bring them back
+    this.state = {
+      ready: false, trouble: null, connection: "opening", route: readRoute(), team: null, me: null, users: new Map(), channels: new Map(), commands: [], shortcuts: [],
+      views: [], lists: new Map(), threads: new Map(), clockOffset_s: 0, epoch: 0, switches: null, ledger: [], ledgerTrouble: null, notes: [],
+    };
+  }
+
+  // Everything that draws listens here; one call per change.
+  subscribe(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  set(patch) {
+    this.state = { ...this.state, ...patch };
+    for (const listener of this.listeners) listener();
+  }
+
+  now_s() {
+    return Date.now() / 1000 + this.state.clockOffset_s;
+  }
+
+  go(patch, { replace = false } = {}) {
+    const route = { ...this.state.route, ...patch };
+    const hash = `#${new URLSearchParams(Object.entries(route).filter(([, value]) => value))}`;
+    if (hash !== location.hash) history[replace ? "replaceState" : "pushState"](null, "", hash);
+    this.followRoute(route);
+  }
+
+  followRoute(route) {
+    const before = this.state.route;
+    this.set({ route });
+    if (route.user !== before.user) this.start();
+    else {
+      if (route.channel !== before.channel) this.openedChannel();
+      if (route.thread && (route.thread !== before.thread || route.channel !== before.channel)) this.loadThread(route.channel, route.thread);
+    }
+  }
+
+  // `where` is {ts?, thread?}: a message to show, and the thread it is in.
+  openChannel = (channel, where = {}) => {
+    this.sought = where.ts ? { channel, ts: where.ts } : null;
+    this.go({ channel, thread: where.thread ?? null });
+  };
+
+  openUser = (user) => {
+    const direct = [...this.state.channels.values()].find((channel) => channel.is_im && channel.im_user === user);
+    if (direct) this.openChannel(direct.id);
+  };
+
+  async start() {
+    this.stream?.close();
+    this.set({ lists: new Map(), threads: new Map(), views: [] });
+    const wanted = this.state.route.user;
+    let state;
+    try {
+      state = await get("state", { user: wanted });
+    } catch (error) {
+      if (wanted && error.status >= 400 && error.status < 500) {
+        this.go({ user: null, channel: null, thread: null }, { replace: true }); // an address of another workspace
+        return;
+      }
+      this.set({ trouble: error.message });
+      setTimeout(() => this.start(), 1000);
+      return;
+    }
+    if (this.state.route.user !== wanted) return;
+    this.adopt(state);
+    const loads = [this.loadWorld()];
+    if (this.state.route.thread) loads.push(this.loadThread(this.state.route.channel, this.state.route.thread));
+    await Promise.all(loads);
+  }
+
+  // A full state, at the start and after every reconnect: the open channel is loaded anew beside it.
+  adopt(state) {
+    const users = new Map(state.users.map((user) => [user.id, user]));
+    const channels = new Map(state.channels.map((channel) => [channel.id, channel]));
+    const me = state.me?.id ?? state.me;
+    const route = { ...this.state.route, user: me };
+    if (!channels.has(route.channel)) route.channel = this.homeChannel(channels);
+    history.replaceState(null, "", `#${new URLSearchParams(Object.entries(route).filter(([, value]) => value))}`);
+    this.set({
+      ready: true, trouble: null, connection: "open", route, team: state.team, me, users, channels, commands: state.commands ?? [], shortcuts: state.shortcuts ?? [],
+      views: state.views ?? [], clockOffset_s: state.now - Date.now() / 1000, epoch: this.state.epoch + 1, lists: new Map(), threads: new Map(),
+    });
+    this.listen(me, state.event_id);
+    this.openedChannel();
+    this.loadUnread();
+  }
+
+  homeChannel(channels) {
+    const all = [...channels.values()].filter((channel) => !channel.is_archived);
+    return (all.find((channel) => channel.name === "support" && channel.is_member) ?? all.find((channel) => channel.is_member && !channel.is_im) ?? all[0])?.id ?? null;
+  }
+
+  listen(user, after) {
+    this.stream?.close();
+    this.stream = new Stream({
+      user, after,
+      onEvent: (event) => this.receive(event),
+      onLost: () => this.set({ connection: "lost" }),
+      onBack: (state) => {
+        this.adopt(state);
+        this.loadWorld();
+        if (this.state.route.thread) this.loadThread(this.state.route.channel, this.state.route.thread);
+      },
+    });
+  }
+
+  openedChannel() {
+    const { channel } = this.state.route;
+    this.markRead(channel);
+    if (channel && !this.state.lists.get(channel)?.loaded) this.loadMessages(channel);
+  }
+
+  setList(channel, patch) {
+    const lists = new Map(this.state.lists);
+    lists.set(channel, { items: [], hasMore: false, loading: false, loaded: false, error: null, ...lists.get(channel), ...patch });
+    this.set({ lists });
+  }
+
+  async loadMessages(channel, { older = false } = {}) {
+    const list = this.state.lists.get(channel);
+    if (list?.loading) return;
+    const before = new Map((list?.items ?? []).map((item) => [item.ts, item]));
+    this.setList(channel, { loading: true });
+    const { me } = this.state;
+    try {
+      const oldest = older ? list.items.find((item) => !item.local)?.ts : undefined;
+      const { messages, has_more } = await get("messages", { channel, user: me, before: oldest, limit: PAGE });
+      if (this.state.me !== me) return;
+      const known = this.state.lists.get(channel)?.items ?? [];
+      // What the stream has changed since the question was asked is newer than the answer.
+      const changed = new Set(known.filter((item) => before.get(item.ts) !== item).map((item) => item.ts));
+      const items = messages.filter((message) => !isReply(message) && !changed.has(message.ts) && !this.gone.has(key(channel, message.ts))).reduce(placed, known);
+      this.setList(channel, { items, hasMore: has_more, loading: false, loaded: true, error: null });
+      for (const reply of messages.filter(isReply)) this.keepReply(channel, reply);
+    } catch (error) {
+      this.setList(channel, { loading: false, loaded: true, error: error.message });
+    }
+  }
+
+  async loadThread(channel, ts) {
+    const { me } = this.state;
+    try {
+      const { messages } = await get("messages", { channel, user: me, thread_ts: ts, limit: 200 });
+      if (this.state.me !== me) return;
+      for (const message of messages) {
+        if (isReply(message)) this.keepReply(channel, message);
+        else if (message.ts === ts) this.keepRoot(channel, message);
+      }
+    } catch (error) {
+      this.note(error.message);
+    }
+  }
+
+  keepReply(channel, message) {
+    const threads = new Map(this.state.threads);
+    const id = key(channel, message.thread_ts);
+    threads.set(id, { root: null, replies: [], ...threads.get(id), replies: placed(threads.get(id)?.replies ?? [], message) });
+    this.set({ threads });
+  }
+
+  keepRoot(channel, message) {
+    const threads = new Map(this.state.threads);
+    const id = key(channel, message.ts);
+    threads.set(id, { replies: [], ...threads.get(id), root: message });
+    this.set({ threads });
+  }
+
+  thread(channel, ts) {
+    const held = this.state.threads.get(key(channel, ts));
+    const root = this.state.lists.get(channel)?.items.find((item) => item.ts === ts && !item.ephemeral) ?? held?.root ?? null;
+    return { root, replies: held?.replies ?? [] };
+  }
+
+  async loadWorld() {
+    try {
+      const { switches } = await get("world");
+      this.set({ switches });
+    } catch (error) {
+      this.set({ switches: {}, ledgerTrouble: error.message });
+    }
+    await this.loadLedger();
+  }
+
+  async loadLedger() {
+    if (this.ledgerBusy) return;
+    this.ledgerBusy = true;
+    try {
+      const after = this.state.ledger.at(-1)?.n ?? 0;
+      const answer = await get("ledger", { after });
+      const rows = Array.isArray(answer) ? answer : [...(answer.calls ?? answer.ledger ?? []), ...(answer.deliveries ?? [])];
+      if (rows.length) this.set({ ledger: [...this.state.ledger, ...rows].sort((first, second) => first.n - second.n).slice(-LEDGER_KEPT), ledgerTrouble: null });
+    } catch (error) {
+      this.set({ ledgerTrouble: error.message });
+    } finally {
+      this.ledgerBusy = false;
+    }
+  }
+
+  receive(event) {
+    HANDLERS[event.type]?.(this, event);
+    clearTimeout(this.ledgerTimer); // whatever happened, the ledger has probably grown
+    this.ledgerTimer = setTimeout(() => this.loadLedger(), 150);
+  }
+
+  patchChannel(id, patch) {
+    const channels = new Map(this.state.channels);
+    channels.set(id, { ...channels.get(id), ...patch });
+    this.set({ channels });
+  }
+
+  markRead(channel) {
+    const held = this.state.channels.get(channel);
+    if (!held) return;
+    setReadMark(this.state.me, channel, this.state.lists.get(channel)?.items.at(-1)?.ts ?? held.last_ts);
+    if (held.unread) this.patchChannel(channel, { unread: 0 });
+  }
+
+  // Channels where something was said since this person last looked: their messages are loaded, and the new ones counted.
+  loadUnread() {
+    const { channels, me, route } = this.state;
+    const behind = [...channels.values()].filter((channel) => channel.id !== route.channel && channel.is_member && !channel.is_archived && Number(channel.last_ts ?? 0) > readMark(me, channel.id));
+    return Promise.all(behind.map(async (channel) => {
+      await this.loadMessages(channel.id);
+      const items = this.state.lists.get(channel.id)?.items ?? [];
+      if (this.state.me === me && this.state.route.channel !== channel.id) this.patchChannel(channel.id, { unread: countUnread(items, me, readMark(me, channel.id)) });
+    }));
+  }
+
+  // A short word at the foot of the page, for what went wrong outside any message.
+  note(text) {
+    const note = { id: Symbol("note"), text };
+    this.set({ notes: [...this.state.notes, note] });
+    setTimeout(() => this.set({ notes: this.state.notes.filter((held) => held !== note) }), 7000);
+  }
+}

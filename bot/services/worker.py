@@ -1,0 +1,239 @@
+"""The worker: lease what is due, perform it, write the outcome. Every replica runs one; none is a leader.
+
+It sleeps until the earliest due time, which every claim returns; a local commit wakes it, and so does the heartbeat
+(``bot.app``), whatever was missed. A lease is renewed while its task runs. What dies in the middle comes due again when its
+lease runs out, so performers either are safe to repeat or look before they repeat (``task.attempt`` > 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from bot.domain.commands import Command
+from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownEntryError
+from bot.domain.incident import Incident
+from bot.domain.tasks import TaskKind
+from bot.domain.timeline import MUSTER
+from bot.services.desk import Desk, FencedError
+from bot.services.ports import Clock, Settlement, Task, TaskStore
+
+LEASE_MS = 2_000
+"""After a crash a second attempt starts within lease + heartbeat = 2.5 s."""
+RENEW_S = 0.7
+MOST_AT_ONCE = 64
+IDLE_S = 30.0
+"""The longest sleep without a heartbeat."""
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performed:
+    """What came out of a task: ``command`` records it; ``again_at`` makes the task due once more."""
+
+    command: Command | None = None
+    again_at: datetime | None = None
+
+
+class Performer(Protocol):
+    """Does one kind of task. Raises: TemporaryError and UnknownOutcome to be tried again, PermanentError to fail."""
+
+    async def __call__(self, task: Task, incident: Incident) -> Performed:
+        """Perform ``task`` for ``incident`` as it is now."""
+        ...
+
+
+class LonePerformer(Protocol):
+    """Does a task that belongs to no incident. Raises like ``Performer``."""
+
+    async def __call__(self, task: Task) -> None:
+        """Perform ``task``."""
+        ...
+
+
+class FailedPerformer(Protocol):
+    """Says what a task that failed for good, or too often, means. None: only the log knows."""
+
+    def __call__(self, task: Task, incident: Incident, reason: str) -> Command | None:
+        """The command that records the failure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How one kind of task is done: ``perform`` for an incident, or ``alone`` where a task belongs to none.
+
+    ``most_attempts`` None: tried for ever, ever more slowly.
+    """
+
+    perform: Performer | None = None
+    alone: LonePerformer | None = None
+    failed: FailedPerformer | None = None
+    most_attempts: int | None = None
+
+
+class Worker:
+    """See the module. ``wake()`` makes it look now."""
+
+    def __init__(
+        self,
+        *,
+        tasks: TaskStore,
+        desk: Desk,
+        clock: Clock,
+        work: Mapping[TaskKind, Work],
+        on_outcome: Callable[[TaskKind, str], None] | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._desk = desk
+        self._clock = clock
+        self._work = work
+        self._on_outcome = on_outcome or (lambda kind, outcome: None)
+        self._wake = asyncio.Event()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, Task] = {}
+        self._stopping = False
+        self._log = structlog.get_logger("muster.worker")
+
+    def wake(self) -> None:
+        """Something may be due: look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled or ``stop``. What can't be claimed (Redis is away) is tried again at the next heartbeat."""
+        renewing = asyncio.create_task(self._renew(), name="worker-renew")
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                wait_s = await self._claim()
+                if wait_s > 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), timeout=wait_s)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Claim nothing more, finish what runs within ``grace_s`` seconds, hand back the rest."""
+        self._stopping = True
+        self.wake()
+        running = list(self._running.values())
+        if running:
+            await asyncio.wait(running, timeout=grace_s)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for held in list(self._held.values()):
+            with contextlib.suppress(MusterError):
+                await self._tasks.release(held, delay_s=0)
+
+    async def _claim(self) -> float:
+        """Claim what is due and start it; the seconds until there may be more."""
+        room = MOST_AT_ONCE - len(self._running)
+        if room <= 0:
+            return IDLE_S
+        try:
+            claimed = await self._tasks.claim(most=room, lease_ms=LEASE_MS)
+        except MusterError as error:
+            self._log.warning("claim_failed", error=str(error))
+            return IDLE_S
+        for identity in claimed.orphans:
+            self._log.error("task_not_understood", task_id=identity)
+        for task in claimed.tasks:
+            if task.id in self._running:  # our own lease ran out while it still works: let it find out by its fence
+                continue
+            self._held[task.id] = task
+            self._running[task.id] = asyncio.create_task(self._one(task), name=f"task {task.id}")
+        if len(claimed.tasks) == room:
+            return 0.0
+        if claimed.next_due_at is None:
+            return IDLE_S
+        return min(IDLE_S, max(0.0, (claimed.next_due_at - self._clock.now()).total_seconds()) + 0.001)
+
+    async def _one(self, task: Task) -> None:
+        with structlog.contextvars.bound_contextvars(incident_id=task.incident_id, task_id=task.id):
+            try:
+                outcome = await self._perform(task)
+            except asyncio.CancelledError:
+                raise
+            except FencedError:
+                outcome = "fenced"
+                self._log.warning("task_fenced", attempt=task.attempt)
+            except MusterError as error:
+                outcome = await self._retry(task, error)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the task: it is logged and tried again
+                self._log.exception("task_crashed", attempt=task.attempt)
+                outcome = await self._retry(task, error)
+            finally:
+                self._running.pop(task.id, None)
+        self._held.pop(task.id, None)
+        self._on_outcome(task.kind, outcome)
+        self.wake()
+
+    async def _perform(self, task: Task) -> str:
+        work = self._work[task.kind]
+        if work.alone:
+            await work.alone(task)
+            await self._desk.settle_alone(Settlement(task=task))
+            return "done"
+        incident = await self._desk.load(task.incident_id)
+        if incident is None or work.perform is None:
+            raise UnknownEntryError(f"{task.id}: there is no incident {task.incident_id}")
+        try:
+            performed = await work.perform(task, incident)
+        except PermanentError as error:
+            if work.failed is None:
+                raise
+            return await self._fail(task, incident, str(error), work.failed)
+        except MusterError as error:
+            if work.failed is None or work.most_attempts is None or task.attempt < work.most_attempts:
+                raise
+            return await self._fail(task, incident, f"{error} (tried {task.attempt} times)", work.failed)
+        settlement = Settlement(task=task, again_at=performed.again_at)
+        await self._settle(task, performed.command, settlement)
+        return "done"
+
+    async def _fail(self, task: Task, incident: Incident, reason: str, failed: FailedPerformer) -> str:
+        self._log.error("task_failed", attempt=task.attempt, reason=reason)
+        await self._settle(task, failed(task, incident, reason), Settlement(task=task, state="failed"))
+        return "failed"
+
+    async def _settle(self, task: Task, command: Command | None, settlement: Settlement) -> None:
+        await self._desk.settle(task.incident_id, command, by=MUSTER, settlement=settlement)
+
+    async def _retry(self, task: Task, error: Exception) -> str:
+        """Hand back. A fault that cannot pass by itself is tried again too, slowly: somebody may mend it meanwhile."""
+        delay_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(task.attempt - 1, 10))
+        if isinstance(error, TemporaryError) and error.retry_after_s is not None:
+            delay_s = error.retry_after_s
+        elif isinstance(error, PermanentError | UnknownEntryError):
+            delay_s = LONGEST_RETRY_S
+        self._log.warning("task_retried", attempt=task.attempt, delay_s=delay_s, error=str(error))
+        try:
+            await self._tasks.release(task, delay_s=delay_s)
+        except MusterError as failure:  # its lease runs out, then it is due again
+            self._log.warning("release_failed", error=str(failure))
+        return "retried"
+
+    async def _renew(self) -> None:
+        """Keep the leases of what runs; what was lost is left to find out by its fence."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            held = list(self._held.values())
+            if not held:
+                continue
+            try:
+                kept = await self._tasks.extend(held, lease_ms=LEASE_MS)
+            except MusterError as error:
+                self._log.warning("renewal_failed", error=str(error))
+                continue
+            for task in held:
+                if task.id not in kept and task.id in self._running:
+                    self._log.warning("lease_lost", task_id=task.id)

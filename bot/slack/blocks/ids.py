@@ -1,0 +1,64 @@
+"""The ids on buttons, menus and views, and how the ids that they carry are read back.
+
+A value is ``<incident>`` or ``<incident>/<thing>``: ids only. What a click may do is decided when it arrives.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bot.domain.errors import UserError
+
+ACKNOWLEDGE = "acknowledge"
+TAKE_COMMAND = "take_command"
+NOT_AN_INCIDENT = "not_an_incident"
+RESOLVE = "resolve"
+REOPEN = "reopen"
+CHANGE_STATUS = "change_status"
+CHANGE_SEVERITY = "change_severity"
+CHOOSE_RUNBOOK = "choose_runbook"
+RUN_DIAGNOSTICS = "run_diagnostics"
+TICK = "tick"
+UNTICK = "untick"
+SKIP = "skip"
+CHOOSE_BRANCH = "choose_branch"
+RUN_STEP = "run_step"
+CONFIRM_RUN = "confirm_run"
+CANCEL_RUN = "cancel_run"
+OPEN_FROM_PROMPT = "open_from_prompt"
+DISMISS_PROMPT = "dismiss_prompt"
+OPEN_WORDS = "open_words"
+OPEN_RUNBOOK = "open_runbook"
+LINK = "link"
+
+VIEW_DECLARE = "declare"
+VIEW_SKIP = "skip_reason"
+VIEW_RUN = "run_parameters"
+
+SHORTCUT_DECLARE = "open_incident"
+SHORTCUT_DECLARE_MESSAGE = "open_incident_from_message"
+
+_VALUE = re.compile(r"(inc-[1-9][0-9]{0,11})(?:/([A-Za-z0-9._:-]{1,120})(?:/([A-Za-z0-9._:-]{1,120}))?)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a click is about."""
+
+    incident_id: str
+    thing: str = ""
+    detail: str = ""
+
+
+def value(incident_id: str, *things: str) -> str:
+    """The value of a button."""
+    return "/".join((incident_id, *things))
+
+
+def parse(text: str) -> Target:
+    """What ``value`` wrote. Raises: UserError for anything else (a forged or foreign value)."""
+    match = _VALUE.fullmatch(text)
+    if match is None:
+        raise UserError("That button is not one of Muster's; nothing was done.")
+    return Target(incident_id=match[1], thing=match[2] or "", detail=match[3] or "")

@@ -1,0 +1,146 @@
+"""What single people are told: help, lists, a status, a runbook, and the question under a message that sounds like trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.domain import checklist
+from bot.domain.facts import Role
+from bot.domain.incident import Incident
+from bot.domain.lifecycle import LABELS
+from bot.domain.runbook import Runbook, Step
+from bot.slack.blocks import ids
+from bot.slack.blocks.messages import room_link
+from bot.slack.blocks.parts import (
+    actions,
+    button,
+    context,
+    divider,
+    escape,
+    header,
+    pages,
+    person,
+    section,
+    when,
+)
+from bot.slack.drawing import Block, Drawn
+
+LIST_MOST = 20
+
+
+def draw_help(lines: Sequence[str], runbook_command: str) -> Drawn:
+    """The commands, from the parser's own table."""
+    text = "\n".join([*(escape(line) for line in lines), f"`{runbook_command} [words]`  show a runbook here"])
+    blocks = (
+        section(f"*Muster* opens a room for what is broken, with the right people and the right runbook.\n{text}"),
+        context("Or just write what is broken (“auth not working”) in a channel that Muster is in."),
+    )
+    return Drawn(text="What Muster understands", blocks=blocks)
+
+
+def draw_list(incidents: Sequence[Incident]) -> Drawn:
+    """The open incidents that everybody may see."""
+    shown = [incident for incident in incidents if not incident.private][:LIST_MOST]
+    if not shown:
+        return Drawn(text="No incident is open.", blocks=(section("🟢 No incident is open."),))
+    lines = [status_line(incident) for incident in shown]
+    return Drawn(text=f"{len(shown)} open", blocks=(section("*Open incidents*"), *(section(line) for line in lines)))
+
+
+def status_line(incident: Incident) -> str:
+    """One incident in one line."""
+    done, total = checklist.progress(incident)
+    commander = incident.roles.get(Role.INCIDENT_COMMANDER)
+    parts = [
+        f"*{incident.severity.value}* {escape(incident.title)}",
+        room_link(incident),
+        LABELS[incident.status],
+        f"opened {when(incident.opened.at)}",
+        f"{done}/{total} steps" if total else "no runbook yet",
+    ]
+    if commander:
+        parts.append(f"commander {person(commander)}")
+    if incident.drill:
+        parts.insert(0, "DRILL")
+    return " · ".join(parts)
+
+
+def draw_status(incident: Incident) -> Drawn:
+    """Where one incident stands, in a few lines."""
+    lines = [status_line(incident)]
+    line = checklist.next_line(incident)
+    if line and not incident.is_over:
+        lines.append(f"Next: step {line.number}, {escape(line.step.title)}")
+    if incident.acknowledged:
+        lines.append(f"✋ {person(incident.acknowledged.by)} has it since {when(incident.acknowledged.at)}")
+    elif not incident.is_over:
+        lines.append("⚠️ Nobody has acknowledged it yet.")
+    if incident.room_failure:
+        lines.append(f"❌ The room could not be made: {escape(incident.room_failure)}")
+    return Drawn(text=f"{incident.severity.value} {LABELS[incident.status]}", blocks=(section("\n".join(lines)),))
+
+
+def draw_prompt(phrase: str, runbook_ids: Sequence[str], titles: Sequence[str]) -> Drawn:
+    """The one question under a message that names trouble in passing."""
+    named = " or ".join(f"“{escape(title)}”" for title in titles[:2])
+    text = f"That sounds like {named}. Is it happening now?"
+    row = [
+        button("Open incident", ids.OPEN_FROM_PROMPT, value="+".join(runbook_ids), style="primary"),
+        button("Not an incident", ids.DISMISS_PROMPT, value="dismiss"),
+    ]
+    return Drawn(text=text, blocks=(section(text), actions(row, block_id="prompt")))
+
+
+def draw_runbooks(runbooks: Sequence[Runbook], command: str) -> Drawn:
+    """All runbooks, by title."""
+    if not runbooks:
+        text = "There are no runbooks yet; put them into the runbooks folder."
+        return Drawn(text=text, blocks=(section(text),))
+    lines = [
+        f"• *{escape(item.title)}* ({item.severity.value}, {escape(item.service)}): `{command} {escape(item.id)}`"
+        for item in runbooks
+    ]
+    blocks = [section("\n".join(lines[start : start + 20])) for start in range(0, len(lines), 20)]
+    return Drawn(text="Runbooks", blocks=tuple(blocks[:45]))
+
+
+def draw_runbook(runbook: Runbook, others: Sequence[Runbook]) -> Drawn:
+    """A runbook to read, without an incident."""
+    groups: list[list[Block]] = [
+        [
+            header(f"📕 {runbook.title}"),
+            context(f"{runbook.severity.value} · {escape(runbook.service)} · nothing was opened"),
+        ]
+    ]
+    if runbook.symptoms:
+        groups.append([section("*Symptoms*\n" + "\n".join(f"• {escape(text)}" for text in runbook.symptoms))])
+    if runbook.diagnostics:
+        groups.append([section("*Diagnosis*\n" + "\n".join(f"• {escape(d.title)}" for d in runbook.diagnostics))])
+    groups.append([section("*Checklist*")])
+    groups.extend([section(text)] for text in _steps(runbook.checklist, indent=""))
+    links = " · ".join(f"<{escape(link.url)}|{escape(link.title)}>" for link in runbook.links)
+    row = actions([button("Open an incident", ids.OPEN_RUNBOOK, value=runbook.id, style="danger")], block_id="runbook")
+    tail: list[Block] = [divider()]
+    if links:
+        tail.append(context(links))
+    if others:
+        tail.append(context("Also near: " + ", ".join(escape(other.title) for other in others[:5])))
+    groups.append([*tail, row])
+    blocks = pages(groups)
+    first = blocks[0] if len(blocks) == 1 else [*blocks[0][:48], context("… and more steps"), row]
+    return Drawn(text=f"Runbook: {runbook.title}", blocks=tuple(first))
+
+
+def _steps(steps: Sequence[Step], *, indent: str) -> list[str]:
+    texts: list[str] = []
+    for number, step in enumerate(steps, start=1):
+        lines = [f"{indent}*{number}.* {escape(step.title)}"]
+        if step.guide:
+            lines.append(f"{indent}\u2003{escape(step.guide)}")
+        for child in step.steps:
+            lines.append(f"{indent}\u2003• {escape(child.title)}")
+        for branch in step.choose:
+            lines.append(f"{indent}\u2003_{escape(branch.title)}:_")
+            lines.extend(f"{indent}\u2003\u2003• {escape(child.title)}" for child in branch.steps)
+        texts.append("\n".join(lines))
+    return texts

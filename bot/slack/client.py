@@ -1,0 +1,160 @@
+"""The back door: every call of Slack's Web API goes through ``SlackApi.call``, and every Slack error is translated here.
+
+slack_sdk's own retries are off: it repeats POSTs whose connection drops, which posts twice. The worker owns the retries.
+One aiohttp session is shared and kept alive: a new connection for each call costs three round trips instead of one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
+
+CALL_TIMEOUT_S = 10
+KEEPALIVE_S = 60
+
+READS = frozenset(
+    {
+        "auth.test",
+        "bookmarks.list",
+        "chat.getPermalink",
+        "conversations.history",
+        "conversations.info",
+        "conversations.list",
+        "conversations.members",
+        "conversations.replies",
+        "usergroups.list",
+        "usergroups.users.list",
+        "users.info",
+        "users.list",
+    }
+)
+"""Methods that change nothing: without an answer they are simply asked again."""
+
+_PASSES = frozenset({"ratelimited", "rate_limited", "service_unavailable", "team_added_to_org", "accesslimited"})
+_NOBODY_KNOWS = frozenset({"internal_error", "fatal_error", "request_timeout"})
+"""docs.slack.dev: "it's possible some aspect of the operation succeeded before the error was raised"."""
+
+_REMEDIES = {
+    "invalid_auth": "SLACK_BOT_TOKEN is not valid; copy the Bot User OAuth Token from OAuth & Permissions",
+    "not_authed": "SLACK_BOT_TOKEN is missing; copy the Bot User OAuth Token from OAuth & Permissions",
+    "token_revoked": "SLACK_BOT_TOKEN was revoked; reinstall the app and copy the new Bot User OAuth Token",
+    "token_expired": "SLACK_BOT_TOKEN has expired; reinstall the app and copy the new Bot User OAuth Token",
+    "account_inactive": "the bot user was removed; reinstall the app in Slack",
+    "channel_not_found": "there is no such channel, or it is private and Muster is not in it; invite Muster there",
+    "not_in_channel": "Muster is not in that channel; invite it with /invite",
+    "is_archived": "that channel is archived",
+    "restricted_action": "the workspace does not let apps do this; ask a workspace admin",
+    "user_not_found": "there is no such person in this workspace",
+    "cannot_dm_bot": "bots cannot be messaged",
+}
+
+
+def make_session() -> aiohttp.ClientSession:
+    """The one session towards Slack; close it at the end."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S, limit=100),
+        timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+    )
+
+
+def make_client(session: aiohttp.ClientSession, *, token: str, base_url: str) -> AsyncWebClient:
+    """slack_sdk's client over ``session``, without retries of its own. ``base_url`` ends in a slash."""
+    return AsyncWebClient(token=token, base_url=base_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[])
+
+
+class SlackApi:
+    """Slack's Web API with Muster's errors. ``on_call(method, outcome, seconds)`` hears of every call, for the metrics."""
+
+    def __init__(self, client: AsyncWebClient, *, on_call: Callable[[str, str, float], None] | None = None) -> None:
+        self.client = client
+        self._on_call = on_call or (lambda method, outcome, seconds: None)
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Slack's answer. Arguments that are None are left out; lists and dicts are sent as JSON.
+
+        Raises: TemporaryError (``retry_after_s`` as Slack said), PermanentError (``code`` is Slack's), UnknownOutcome (it
+        may have happened: look before repeating). None of their messages holds a secret or somebody's text.
+        """
+        started = time.monotonic()
+        outcome = "ok"
+        try:
+            response = await self.client.api_call(method, data=_form(arguments))
+            return dict(response.data) if isinstance(response.data, dict) else {}
+        except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            translated = _translate(method, error)
+            outcome = _label(translated)
+            raise translated from error
+        finally:
+            self._on_call(method, outcome, time.monotonic() - started)
+
+
+def _form(arguments: dict[str, Any]) -> dict[str, str]:
+    form: dict[str, str] = {}
+    for name, value in arguments.items():
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            form[name] = "true" if value else "false"
+        elif isinstance(value, dict | list | tuple):
+            form[name] = json.dumps(value, separators=(",", ":"))
+        else:
+            form[name] = str(value)
+    return form
+
+
+def _translate(method: str, error: Exception) -> MusterError:
+    if isinstance(error, SlackApiError):
+        return _translate_answer(method, error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return TemporaryError(f"Slack cannot be reached ({method}); check the network and SLACK_API_URL")
+    if method in READS:
+        return TemporaryError(f"Slack did not answer {method}")
+    return UnknownOutcome(f"Slack did not answer {method}; it may have happened")
+
+
+def _translate_answer(method: str, error: SlackApiError) -> MusterError:
+    response = error.response
+    status = getattr(response, "status_code", 0)
+    headers = {name.lower(): value for name, value in (getattr(response, "headers", None) or {}).items()}
+    data = response.data if response is not None and isinstance(response.data, dict) else {}
+    code = str(data.get("error", ""))
+    if status == 429 or code in _PASSES:
+        return TemporaryError(f"Slack limits {method}", retry_after_s=_seconds(headers.get("retry-after")))
+    if status >= 500 or code in _NOBODY_KNOWS or not code:
+        text = f"Slack failed at {method} (HTTP {status}{', ' + code if code else ''})"
+        return TemporaryError(text) if method in READS else UnknownOutcome(f"{text}; it may have happened")
+    return PermanentError(f"Slack refused {method}: {explain(code, data)}", code=code)
+
+
+def explain(code: str, data: dict[str, Any]) -> str:
+    """Slack's error code with what to do about it."""
+    if code == "missing_scope":
+        return (
+            f"missing_scope: the app lacks the scope {data.get('needed', '?')}; add it under OAuth & Permissions "
+            "(or install manifest.yml again) and reinstall the app"
+        )
+    if code in ("invalid_blocks", "invalid_arguments"):
+        details = "; ".join(str(text) for text in data.get("response_metadata", {}).get("messages", []))[:300]
+        return f"{code}: {details}" if details else code
+    remedy = _REMEDIES.get(code)
+    return f"{code}: {remedy}" if remedy else code
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value and value.isascii() and value.isdigit() else None
+
+
+def _label(error: MusterError) -> str:
+    if isinstance(error, TemporaryError):
+        return "limited" if error.retry_after_s is not None else "temporary"
+    if isinstance(error, UnknownOutcome):
+        return "unknown"
+    return error.code if isinstance(error, PermanentError) else "failed"

@@ -1,0 +1,238 @@
+"""Clicks on buttons and menus: a table from action_id to what it asks of the desk.
+
+The part of an action_id behind ":" only keeps it unique in its block. What a person may do is decided now, not when the
+button was drawn; the ids in the value are claims until they are checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.domain.commands import (
+    Acknowledge,
+    AssignRole,
+    CancelRun,
+    ChangeSeverity,
+    ChangeStatus,
+    ChooseBranch,
+    ChooseRunbook,
+    Command,
+    ConfirmRun,
+    RunDiagnostics,
+    TickStep,
+    UntickStep,
+)
+from bot.domain.errors import ForbiddenError, UserError
+from bot.domain.facts import Origin, Role, Status
+from bot.domain.incident import Incident
+from bot.domain.severity import Severity
+from bot.slack.blocks import ids, views
+from bot.slack.blocks.parts import person
+from bot.slack.listeners.declaring import answer_when_ready, declare
+from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
+from bot.slack.listeners.tools import Tools
+
+_RUNBOOK_IDS = re.compile(r"[a-z0-9-]{1,80}(?:\+[a-z0-9-]{1,80}){0,4}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Click:
+    """Somebody pressed something."""
+
+    action_id: str
+    value: str
+    user_id: str
+    channel_id: str
+    message_ts: str
+    trigger_id: str
+    response_url: str = field(repr=False)
+    delivery: str
+    thread_ts: str = ""
+
+
+def read_click(body: dict[str, Any]) -> Click:
+    """The click of a ``block_actions`` payload. Raises: UserError for anything that Muster never draws."""
+    pressed = body.get("actions") or []
+    if len(pressed) != 1:
+        raise UserError("Muster expects one click at a time; nothing was done.")
+    action = pressed[0]
+    option = action.get("selected_option")
+    value = option.get("value") if isinstance(option, dict) else action.get("value")
+    message = body.get("message") or {}
+    container = body.get("container") or {}
+    channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
+    user_id = str(body["user"]["id"])
+    action_id = str(action.get("action_id", ""))
+    return Click(
+        action_id=action_id.partition(":")[0],
+        value=value if isinstance(value, str) else "",
+        user_id=user_id,
+        channel_id=str(channel),
+        message_ts=str(message.get("ts") or container.get("message_ts") or ""),
+        trigger_id=str(body.get("trigger_id", "")),
+        response_url=str(body.get("response_url", "")),
+        delivery=f"click:{user_id}:{action_id}:{action.get('action_ts') or body.get('trigger_id')}",
+        thread_ts=str(message.get("thread_ts") or ""),
+    )
+
+
+async def click(tools: Tools, pressed: Click) -> None:
+    """Do what the click asks. Raises: UserError with what to tell the person, and what the desk raises."""
+    if pressed.action_id == ids.LINK:
+        return
+    act = _ACTS.get(pressed.action_id)
+    if act is None:
+        raise UserError("That button is from another version of Muster; look at the newest card.")
+    await act(tools, pressed)
+
+
+async def _incident_of(tools: Tools, pressed: Click) -> tuple[Incident, ids.Target]:
+    """The incident of the click, which must come from one of its own messages, by somebody who may."""
+    target = ids.parse(pressed.value)
+    incident = await tools.desk.get(target.incident_id)
+    places = {incident.channel_id, incident.origin.channel_id}
+    places.update(origin.channel_id for _, origin in incident.declared_again)
+    places.update(channel for page in incident.pages for channel, _ in page.messages)
+    if pressed.channel_id not in places:
+        raise ForbiddenError("That button belongs to another room; nothing was done.")
+    return incident, target
+
+
+Make = Callable[[ids.Target, Click], Command]
+
+
+def _commanding(make: Make) -> Callable[[Tools, Click], Awaitable[None]]:
+    """An act that is one command of a responder."""
+
+    async def act(tools: Tools, pressed: Click) -> None:
+        incident, target = await _incident_of(tools, pressed)
+        await tools.check_responder(incident, pressed.user_id)
+        await tools.desk.handle(incident.id, make(target, pressed), by=pressed.user_id, delivery=pressed.delivery)
+
+    return act
+
+
+def _status(target: ids.Target) -> Status:
+    if target.thing not in list(Status):
+        raise UserError("There is no such status.")
+    return Status(target.thing)
+
+
+def _severity(target: ids.Target) -> Severity:
+    if target.thing not in Severity.__members__:
+        raise UserError("There is no such severity.")
+    return Severity(target.thing)
+
+
+async def _not_an_incident(tools: Tools, pressed: Click) -> None:
+    """Anybody who may declare may also take it back where it was declared, as long as it is in triage."""
+    incident, _ = await _incident_of(tools, pressed)
+    await tools.check_person(pressed.user_id)
+    if pressed.channel_id == incident.channel_id:
+        await tools.check_responder(incident, pressed.user_id)
+    command = ChangeStatus(status=Status.FALSE_POSITIVE, reason="not an incident")
+    await tools.desk.handle(incident.id, command, by=pressed.user_id, delivery=pressed.delivery)
+
+
+async def _skip(tools: Tools, pressed: Click) -> None:
+    incident, target = await _incident_of(tools, pressed)
+    title = incident.runbook.step(target.thing).title if incident.runbook else target.thing
+    await open_view(tools, pressed.trigger_id, views.skip_view(pressed.value, title))
+
+
+async def _run_step(tools: Tools, pressed: Click) -> None:
+    """Ask for what the runbook does not give, or, when it gives everything, ask for the run at once."""
+    incident, target = await _incident_of(tools, pressed)
+    step, action = action_of(tools, incident, target.thing)
+    if views.missing_fields(action.params, step.with_):
+        view = views.run_view(pressed.value, action.title, action.params, step.with_, step.caution)
+        await open_view(tools, pressed.trigger_id, view)
+        return
+    await tools.check_responder(incident, pressed.user_id)
+    params = action.params.model_validate(dict(step.with_)).model_dump(mode="json")
+    await request_run(tools, incident, step, action, params, user_id=pressed.user_id, delivery=pressed.delivery)
+
+
+async def _open_from_prompt(tools: Tools, pressed: Click) -> None:
+    runbook_ids = _runbook_ids(tools, pressed)
+    origin = Origin(how="prompt", channel_id=pressed.channel_id, message_ts=pressed.thread_ts or pressed.message_ts)
+    title = tools.catalog.runbooks[runbook_ids[0]].title
+    await declare(
+        tools,
+        words=title,
+        user_id=pressed.user_id,
+        origin=origin,
+        delivery=pressed.delivery,
+        runbook_ids=runbook_ids,
+    )
+    tools.answers.soon(
+        tools.answers.respond(
+            pressed.response_url,
+            {"replace_original": True, "text": f"{person(pressed.user_id)} opened an incident."},
+        ),
+        name="prompt answered",
+    )
+
+
+async def _dismiss_prompt(tools: Tools, pressed: Click) -> None:
+    await tools.check_person(pressed.user_id)
+    tools.answers.soon(
+        tools.answers.respond(
+            pressed.response_url,
+            {"replace_original": True, "text": f"Not an incident, says {person(pressed.user_id)}."},
+        ),
+        name="prompt dismissed",
+    )
+
+
+async def _open_runbook(tools: Tools, pressed: Click) -> None:
+    runbook_ids = _runbook_ids(tools, pressed)
+    declared = await declare(
+        tools,
+        words=tools.catalog.runbooks[runbook_ids[0]].title,
+        user_id=pressed.user_id,
+        origin=Origin(how="prompt", channel_id=pressed.channel_id),
+        delivery=pressed.delivery,
+        runbook_ids=runbook_ids,
+    )
+    tools.answers.soon(answer_when_ready(tools, declared, pressed.response_url), name="where the room is (runbook)")
+
+
+def _runbook_ids(tools: Tools, pressed: Click) -> tuple[str, ...]:
+    if not _RUNBOOK_IDS.fullmatch(pressed.value):
+        raise UserError("That button is not one of Muster's; nothing was done.")
+    known = tuple(identity for identity in pressed.value.split("+") if identity in tools.catalog.runbooks)
+    if not known:
+        raise UserError("That runbook is gone; open the incident with words instead.")
+    return known
+
+
+async def _open_form(tools: Tools, pressed: Click) -> None:
+    await open_declare_form(tools, trigger_id=pressed.trigger_id, channel_id=pressed.channel_id)
+
+
+_ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
+    ids.ACKNOWLEDGE: _commanding(lambda target, pressed: Acknowledge(via="slack")),
+    ids.TAKE_COMMAND: _commanding(lambda target, pressed: AssignRole(role=Role.INCIDENT_COMMANDER, user_id=pressed.user_id)),
+    ids.NOT_AN_INCIDENT: _not_an_incident,
+    ids.RESOLVE: _commanding(lambda target, pressed: ChangeStatus(status=Status.RESOLVED)),
+    ids.REOPEN: _commanding(lambda target, pressed: ChangeStatus(status=Status.INVESTIGATING)),
+    ids.CHANGE_STATUS: _commanding(lambda target, pressed: ChangeStatus(status=_status(target))),
+    ids.CHANGE_SEVERITY: _commanding(lambda target, pressed: ChangeSeverity(severity=_severity(target))),
+    ids.CHOOSE_RUNBOOK: _commanding(lambda target, pressed: ChooseRunbook(runbook_id=target.thing)),
+    ids.RUN_DIAGNOSTICS: _commanding(lambda target, pressed: RunDiagnostics()),
+    ids.TICK: _commanding(lambda target, pressed: TickStep(step_id=target.thing)),
+    ids.UNTICK: _commanding(lambda target, pressed: UntickStep(step_id=target.thing)),
+    ids.SKIP: _skip,
+    ids.CHOOSE_BRANCH: _commanding(lambda target, pressed: ChooseBranch(step_id=target.thing, branch_id=target.detail)),
+    ids.RUN_STEP: _run_step,
+    ids.CONFIRM_RUN: _commanding(lambda target, pressed: ConfirmRun(run_id=target.thing)),
+    ids.CANCEL_RUN: _commanding(lambda target, pressed: CancelRun(run_id=target.thing)),
+    ids.OPEN_FROM_PROMPT: _open_from_prompt,
+    ids.DISMISS_PROMPT: _dismiss_prompt,
+    ids.OPEN_WORDS: _open_form,
+    ids.OPEN_RUNBOOK: _open_runbook,
+}

@@ -1,0 +1,141 @@
+"""Forms: opened first of all (a trigger lives 3 seconds), and what becomes of them when they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from bot.domain.commands import RequestRun, SkipStep
+from bot.domain.errors import PermanentError, UserError
+from bot.domain.facts import Origin
+from bot.domain.incident import Incident
+from bot.domain.runbook import Step
+from bot.domain.severity import Severity
+from bot.services.desk import Declared
+from bot.services.ports import ActionInfo
+from bot.slack.blocks import ids, views
+from bot.slack.blocks.views import View
+from bot.slack.listeners.declaring import at_once, declare, when_ready
+from bot.slack.listeners.tools import Tools
+
+Answer = dict[str, Any] | None
+"""What Slack is told about a sent form (docs.slack.dev, surfaces/modals): None closes it."""
+
+
+async def open_view(tools: Tools, trigger_id: str, view: View) -> None:
+    """Raises: UserError when the trigger is too old, TemporaryError when Slack does not take it now."""
+    try:
+        await tools.slack.call("views.open", trigger_id=trigger_id, view=view)
+    except PermanentError as error:
+        if error.code in ("expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"):
+            raise UserError("That took too long for Slack to open a form. Please press once more.") from error
+        raise
+
+
+async def open_declare_form(
+    tools: Tools, *, trigger_id: str, channel_id: str = "", message_ts: str = "", title: str = ""
+) -> None:
+    """The form that opens an incident."""
+    catalog = tools.catalog
+    view = views.declare_view(
+        runbooks=list(catalog.runbooks.values()),
+        services=[service for service in catalog.services.values() if service.enabled],
+        severities={severity: policy.title for severity, policy in catalog.severities.items()},
+        title=title,
+        channel_id=channel_id,
+        message_ts=message_ts,
+    )
+    await open_view(tools, trigger_id, view)
+
+
+async def _declared(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
+    metadata = views.metadata_of(view)
+    title = views.text_of(view, "title").strip()
+    if not title:
+        raise views.FieldErrors({"title": "Say in a few words what is broken."})
+    runbook_id = views.text_of(view, "runbook")
+    severity = views.text_of(view, "severity")
+    service = views.text_of(view, "service")
+    catalog = tools.catalog
+    known = (not runbook_id or runbook_id in catalog.runbooks) and (not service or service in catalog.services)
+    if not known or (severity and severity not in Severity.__members__):
+        raise UserError("That form is older than the runbooks; open it once more.")
+    declared = await declare(
+        tools,
+        words=title,
+        user_id=user_id,
+        origin=Origin(
+            how="shortcut" if metadata.get("ts") else "form",
+            channel_id=metadata.get("channel") or None,
+            message_ts=metadata.get("ts") or None,
+        ),
+        delivery=delivery,
+        runbook_ids=(runbook_id,) if runbook_id else None,
+        severity=Severity(severity) if severity else None,
+        service=service or None,
+        private=True if views.checked(view, "private") else None,
+    )
+    tools.answers.soon(_show_room(tools, declared, str(view.get("id", ""))), name="where the room is (form)")
+    return {"response_action": "update", "view": views.notice_view("Open an incident", at_once(tools, declared).text)}
+
+
+async def _show_room(tools: Tools, declared: Declared, view_id: str) -> None:
+    incident = await tools.wait_for_room(declared.incident.id)
+    text = when_ready(incident, again=declared.again).text
+    await tools.slack.call("views.update", view_id=view_id, view=views.notice_view("Open an incident", text))
+
+
+async def _skipped(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
+    target = ids.parse(views.metadata_of(view).get("target", ""))
+    incident = await tools.desk.get(target.incident_id)
+    await tools.check_responder(incident, user_id)
+    reason = views.text_of(view, "reason")
+    if not reason.strip():
+        raise views.FieldErrors({"reason": "The reason is part of the record."})
+    command = SkipStep(step_id=target.thing, reason=reason)
+    await tools.desk.handle(incident.id, command, by=user_id, delivery=delivery)
+    return None
+
+
+async def _run_requested(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
+    target = ids.parse(views.metadata_of(view).get("target", ""))
+    incident = await tools.desk.get(target.incident_id)
+    await tools.check_responder(incident, user_id)
+    step, action = action_of(tools, incident, target.thing)
+    params = views.read_params(view, action.params, step.with_)
+    await request_run(tools, incident, step, action, params, user_id=user_id, delivery=delivery)
+    return None
+
+
+def action_of(tools: Tools, incident: Incident, step_id: str) -> tuple[Step, ActionInfo]:
+    """The step and the action that it runs. Raises: UserError when this version has no such action."""
+    if incident.runbook is None:
+        raise UserError("This incident has no runbook yet.")
+    step = incident.runbook.step(step_id)
+    action = tools.actions.get(step.run or "")
+    if action is None:
+        raise UserError(f"This version of Muster cannot run “{step.title}”; do it by hand and tick it.")
+    return step, action
+
+
+async def request_run(
+    tools: Tools,
+    incident: Incident,
+    step: Step,
+    action: ActionInfo,
+    params: dict[str, Any],
+    *,
+    user_id: str,
+    delivery: str,
+) -> None:
+    """Ask for a run with complete parameters."""
+    command = RequestRun(step_id=step.id, action=action.name, title=action.title, risk=action.risk, params=params)
+    await tools.desk.handle(incident.id, command, by=user_id, delivery=delivery)
+
+
+SENT: dict[str, Callable[[Tools, Mapping[str, Any], str, str], Awaitable[Answer]]] = {
+    ids.VIEW_DECLARE: _declared,
+    ids.VIEW_SKIP: _skipped,
+    ids.VIEW_RUN: _run_requested,
+}
+"""What becomes of each form, by callback_id: (tools, view, user id, delivery key) → the answer to Slack."""

@@ -1,0 +1,187 @@
+"""What every listener works with, and the answers that are given in memory, after Slack has been acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import structlog
+
+from bot.domain.catalog import Catalog
+from bot.domain.commands import Join
+from bot.domain.errors import ForbiddenError, MusterError, PermanentError, UserError
+from bot.domain.incident import Incident
+from bot.services.desk import Desk
+from bot.services.ports import ActionInfo, Clock
+from bot.slack.client import SlackApi
+from bot.slack.drawing import Block
+from bot.slack.people import People, Person
+
+ANSWER_TIMEOUT_S = 5
+ROOM_WAIT_S = 25
+"""How long an answer waits for the room; a response_url lives for 30 minutes, a person's patience does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the person who asked is told. ``in_channel``: everybody sees it."""
+
+    text: str
+    blocks: tuple[Block, ...] = ()
+    in_channel: bool = False
+
+    def payload(self) -> dict[str, Any]:
+        """As the HTTP answer to a command, or for a response_url."""
+        payload: dict[str, Any] = {
+            "response_type": "in_channel" if self.in_channel else "ephemeral",
+            "text": self.text,
+        }
+        if self.blocks:
+            payload["blocks"] = list(self.blocks)
+        return payload
+
+
+class Answers:
+    """Answers that are given after the acknowledgement. Held and named; what they cannot say is logged.
+
+    They are in memory on purpose: a crash loses an answer to one person, never work. The room invites them anyway.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._running: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger("muster.answers")
+
+    def soon(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Do ``work`` after this request."""
+        task = asyncio.create_task(self._guarded(work, name), name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except MusterError as error:
+            self._log.warning("answer_not_given", answer=name, error=str(error))
+
+    async def respond(self, response_url: str, payload: Mapping[str, Any]) -> None:
+        """Say something at a response_url (five times in 30 minutes at the most). What fails is logged: nobody waits."""
+        if not response_url:
+            return
+        try:
+            async with self._session.post(
+                response_url, json=dict(payload), timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
+            ) as answer:
+                if answer.status != 200:
+                    self._log.warning("answer_refused", status=answer.status)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._log.warning("answer_not_given", error=type(error).__name__)
+
+    async def close(self, *, grace_s: float) -> None:
+        """Finish what is being said within ``grace_s`` seconds."""
+        running = list(self._running)
+        if running:
+            await asyncio.wait(running, timeout=grace_s)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """See the module. ``team_id`` is the workspace; ``command`` the name of the slash command ("/incident")."""
+
+    desk: Desk
+    clock: Clock
+    slack: SlackApi
+    people: People
+    answers: Answers
+    actions: Mapping[str, ActionInfo]
+    team_id: str
+    app_id: str
+    bot_user_id: str
+    bot_id: str
+    command: str = "/incident"
+    runbook_command: str = "/runbook"
+    log: Any = field(default_factory=lambda: structlog.get_logger("muster.listeners"))
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the files say now."""
+        return self.desk.catalog
+
+    async def find_person(self, user_id: str) -> Person | None:
+        """The person; None when Slack cannot say who it is right now. Raises: ForbiddenError when there is no such person."""
+        try:
+            return await self.people.get(user_id)
+        except PermanentError as error:
+            raise ForbiddenError("Muster does not know you in this workspace; nothing was done.") from error
+        except MusterError as error:
+            self.log.warning("person_unknown", error=str(error))
+            return None
+
+    async def check_person(self, user_id: str) -> None:
+        """Raises: ForbiddenError for guests, bots, and people who left or belong to another workspace."""
+        person = await self.find_person(user_id)
+        if person is None:
+            return
+        if person.is_gone or person.is_bot:
+            raise ForbiddenError("Only people of this workspace can do that; nothing was done.")
+        if person.is_guest or (person.team_id and person.team_id != self.team_id):
+            raise ForbiddenError("Guests and people of other workspaces cannot do that; ask a member of the team.")
+
+    async def check_responder(self, incident: Incident, user_id: str) -> None:
+        """Nothing for somebody who is in the room. Who was not seen coming in is looked up in Slack and recorded.
+
+        Raises: ForbiddenError for everybody else.
+        """
+        await self.check_person(user_id)
+        if incident.is_responder(user_id):
+            return
+        if incident.channel_id and user_id in await self._members(incident.channel_id):
+            await self.desk.handle(incident.id, Join(user_id=user_id), by=user_id)
+            return
+        where = f"<#{incident.channel_id}>" if incident.channel_id else "the room"
+        raise ForbiddenError(f"Only people in {where} can do that. Join it, then press again; nothing was done.")
+
+    async def _members(self, channel_id: str) -> frozenset[str]:
+        found: set[str] = set()
+        cursor: str | None = None
+        while True:
+            answer = await self.slack.call("conversations.members", channel=channel_id, limit=1000, cursor=cursor)
+            found.update(answer.get("members", []))
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+            if cursor is None:
+                return frozenset(found)
+
+    async def room_of(self, channel_id: str) -> Incident:
+        """The incident whose room this is. Raises: UserError that says where to do it instead."""
+        incident = await self.desk.find_by_channel(channel_id)
+        if incident:
+            return incident
+        active = [item for item in await self.desk.active() if item.channel_id and not item.private]
+        rooms = ", ".join(f"<#{item.channel_id}>" for item in active[:10])
+        raise UserError(
+            "This channel is not the room of an incident. "
+            + (f"Do it in the room it is about: {rooms}." if rooms else "No incident is open.")
+        )
+
+    async def wait_for_room(self, incident_id: str) -> Incident:
+        """The incident once it has a room, or cannot get one, or after ``ROOM_WAIT_S``, whichever is first."""
+        deadline = asyncio.get_running_loop().time() + ROOM_WAIT_S
+        incident = await self.desk.get(incident_id)
+        while not (incident.channel_id or incident.room_failure) and asyncio.get_running_loop().time() < deadline:
+            await self.desk.wait_for_change(incident_id, most_s=0.5)
+            incident = await self.desk.get(incident_id)
+        return incident
+
+    def call_instead(self) -> str:
+        """Whom to call when nothing can be saved: from memory, so that it works without Redis."""
+        lines: list[str] = []
+        for contact in list(self.catalog.contacts.values())[:5]:
+            ways = [way for way in (contact.slack, contact.phone) if way]
+            lines.append(f"{contact.name} ({', '.join(ways) or 'no way to reach them is known'})")
+        return "; ".join(lines) or "your on-call engineer"

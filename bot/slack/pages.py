@@ -1,0 +1,74 @@
+"""Paging in Slack: a direct message with a button that says "I have it". The mention in the room is the room's own work."""
+
+from __future__ import annotations
+
+from bot.domain.commands import Command, RecordPage
+from bot.domain.errors import PermanentError
+from bot.domain.incident import Incident
+from bot.services.ports import Task
+from bot.services.worker import Performed
+from bot.slack.blocks.messages import draw_page
+from bot.slack.client import SlackApi
+from bot.slack.people import People
+from bot.slack.posting import opaque_key, post_once
+
+VIA = "slack"
+
+
+class PagePerformer:
+    """Performs the page task."""
+
+    def __init__(self, *, slack: SlackApi, people: People) -> None:
+        self._slack = slack
+        self._people = people
+
+    async def __call__(self, task: Task, incident: Incident) -> Performed:
+        """Page the contact, unless somebody has it meanwhile. Raises: PermanentError when they cannot be reached in Slack."""
+        level = incident.level(int(task.data["level"]))
+        stopped = incident.is_over or incident.generation != task.data["generation"]
+        if level is None or stopped or (incident.acknowledged and level.until == "acknowledged"):
+            return Performed()
+        contact = next((item for item in level.contacts if item.id == task.data["contact_id"]), None)
+        if contact is None or not contact.slack:
+            raise PermanentError(f"{task.data['contact_id']} has no way to be reached; add one to runbooks/contacts.yml")
+        users = await self._people.resolve(contact.slack)
+        drawn = draw_page(incident, level.level)
+        messages: list[tuple[str, str]] = []
+        for user in users:
+            channel = (await self._slack.call("conversations.open", users=user))["channel"]["id"]
+            ts = await post_once(
+                self._slack,
+                channel_id=channel,
+                drawn=drawn,
+                key=opaque_key(incident.id, f"{task.id}:{user}"),
+                look_first=task.attempt > 1,
+                since=task.due_at,
+            )
+            messages.append((channel, ts))
+        return Performed(
+            command=_record(task, user_ids=tuple(users), messages=tuple(messages)),
+        )
+
+
+def page_failed(task: Task, incident: Incident, reason: str) -> Command:
+    """What a page that cannot be sent means: recorded loudly, and the next level is due at once."""
+    return _record(task, failure=reason)
+
+
+def _record(
+    task: Task,
+    *,
+    user_ids: tuple[str, ...] = (),
+    messages: tuple[tuple[str, str], ...] = (),
+    failure: str = "",
+) -> RecordPage:
+    return RecordPage(
+        level=int(task.data["level"]),
+        contact_id=str(task.data["contact_id"]),
+        generation=int(task.data["generation"]),
+        via=VIA,
+        due_at=task.due_at,
+        user_ids=user_ids,
+        messages=messages,
+        failure=failure,
+    )

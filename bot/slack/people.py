@@ -1,0 +1,123 @@
+"""Who is who in the workspace: people by id, and the people behind a contact ("@oncall", a user group, an id).
+
+Kept in memory: filled from ``users.list`` at start-up, a person who is not there is looked up alone. What was read is
+believed for ``FRESH_S``; when Slack cannot be asked, an older reading is better than none.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from bot.domain.errors import MusterError, PermanentError
+from bot.slack.client import SlackApi
+
+FRESH_S = 600
+PAGE = 200
+MOST_PAGES = 50
+"""users.list is Tier 2 (20 a minute): at most 10,000 people are read at start-up, the others when they turn up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A user of the workspace, as far as Muster cares."""
+
+    id: str
+    handle: str
+    name: str
+    team_id: str
+    is_bot: bool
+    is_guest: bool
+    is_gone: bool
+
+
+def person_from(user: dict[str, Any]) -> Person:
+    """Slack's user object (docs.slack.dev, objects/user-object)."""
+    profile = user.get("profile") or {}
+    name = profile.get("display_name") or user.get("real_name") or profile.get("real_name") or user.get("name") or ""
+    return Person(
+        id=user["id"],
+        handle=str(user.get("name") or "").casefold(),
+        name=str(name),
+        team_id=str(user.get("team_id") or ""),
+        is_bot=bool(user.get("is_bot")) or user["id"] == "USLACKBOT",
+        is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted") or user.get("is_stranger")),
+        is_gone=bool(user.get("deleted")),
+    )
+
+
+class People:
+    """See the module."""
+
+    def __init__(self, slack: SlackApi) -> None:
+        self._slack = slack
+        self._people: dict[str, tuple[float, Person]] = {}
+        self._log = structlog.get_logger("muster.people")
+
+    async def warm(self) -> None:
+        """Read everybody. What cannot be read now is read when it is needed."""
+        cursor: str | None = None
+        try:
+            for _ in range(MOST_PAGES):
+                answer = await self._slack.call("users.list", limit=PAGE, cursor=cursor)
+                for user in answer.get("members", []):
+                    self._keep(person_from(user))
+                cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+                if cursor is None:
+                    return
+        except MusterError as error:
+            self._log.warning("people_not_read", error=str(error))
+
+    async def get(self, user_id: str) -> Person:
+        """The person. Raises: PermanentError when there is none, TemporaryError when Slack cannot be asked and none is known."""
+        known = self._people.get(user_id)
+        if known and time.monotonic() - known[0] < FRESH_S:
+            return known[1]
+        try:
+            answer = await self._slack.call("users.info", user=user_id)
+        except PermanentError:
+            raise
+        except MusterError:
+            if known:
+                return known[1]
+            raise
+        return self._keep(person_from(answer["user"]))
+
+    async def resolve(self, contact: str) -> tuple[str, ...]:
+        """The ids of the people behind a contact's ``slack``: an id as it is, "@name" by name, else the members of a user group.
+
+        Raises: PermanentError that says what to write into contacts.yml, when nobody is found.
+        """
+        if not contact.startswith("@"):
+            return (contact,)
+        handle = contact.removeprefix("@").casefold()
+        found = tuple(
+            person.id
+            for _, person in self._people.values()
+            if not person.is_gone and handle in (person.handle, person.name.casefold())
+        )
+        if found:
+            return found
+        return await self._group_members(contact, handle)
+
+    async def _group_members(self, contact: str, handle: str) -> tuple[str, ...]:
+        groups = (await self._slack.call("usergroups.list")).get("usergroups", [])
+        group = next((item for item in groups if str(item.get("handle", "")).casefold() == handle), None)
+        if group is None:
+            raise PermanentError(
+                f"nobody in Slack is called {contact}; write a user's name, a user group's handle or an id (U…) "
+                "into runbooks/contacts.yml",
+                code="contact_not_found",
+            )
+        members = await self._slack.call("usergroups.users.list", usergroup=group["id"])
+        users = tuple(str(user) for user in members.get("users", []))
+        if not users:
+            raise PermanentError(f"the user group {contact} is empty", code="contact_not_found")
+        return users
+
+    def _keep(self, person: Person) -> Person:
+        self._people[person.id] = (time.monotonic(), person)
+        return person

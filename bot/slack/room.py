@@ -1,0 +1,346 @@
+"""The room by reconciliation: compare how Slack should look with what is recorded as done, and make the difference.
+
+One task per incident does this, so opening, recovery after a crash, ten clicks that become one ``chat.update`` and "never
+an older state over a newer one" are one mechanism. The channel comes first, then everything else beside each other: the
+room is ready after two round trips. What Slack confirmed is saved at once; after a crash the record says what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bot.domain.commands import RecordArchived, RecordRoom, RecordRoomFailure
+from bot.domain.errors import MusterError, PermanentError, TemporaryError
+from bot.domain.incident import Incident
+from bot.domain.room import DesiredRoom, Place, RoomMessage, RoomRecord, SentMessage, desired_room
+from bot.domain.text import cut
+from bot.domain.timeline import MUSTER
+from bot.services.desk import Desk, FencedError
+from bot.services.ports import Clock, RoomStore, Task
+from bot.services.worker import Performed
+from bot.slack.blocks.parts import escape
+from bot.slack.client import SlackApi
+from bot.slack.drawing import Draw, Drawn
+from bot.slack.people import People
+from bot.slack.posting import opaque_key, post_once, redraw
+
+TOPIC_MAX_CHARS = 250
+"""docs.slack.dev, methods/conversations.setTopic."""
+INVITE_MOST_USERS = 100
+"""docs.slack.dev, methods/conversations.invite."""
+MOST_NAMES = 5
+"""A channel of our name that is not ours (an earlier database) makes us try ``…-2``, ``…-3`` …"""
+CREATED_SLACK = timedelta(minutes=2)
+
+_NEVER = frozenset(
+    {
+        "user_not_found",
+        "users_not_found",
+        "cant_invite",
+        "cant_invite_self",
+        "user_is_restricted",
+        "user_is_ultra_restricted",
+        "contact_not_found",
+        "message_not_found",
+        "cant_update_message",
+        "edit_window_closed",
+        "thread_not_found",
+        "too_many_bookmarks",
+        "invalid_link",
+    }
+)
+"""Slack's refusals that no repetition changes; anything else is tried again, slowly, until somebody mends it."""
+_NOT_HERE = frozenset({"not_in_channel", "channel_not_found", "is_archived"})
+
+
+class RoomPerformer:
+    """Performs the room task. ``incidents_channel_id`` gets the announcement; ``bot_user_id`` is Muster's own."""
+
+    def __init__(
+        self,
+        *,
+        slack: SlackApi,
+        people: People,
+        rooms: RoomStore,
+        desk: Desk,
+        clock: Clock,
+        draw: Draw,
+        incidents_channel_id: str,
+        bot_user_id: str,
+    ) -> None:
+        self.slack = slack
+        self.people = people
+        self.rooms = rooms
+        self.desk = desk
+        self.clock = clock
+        self.draw = draw
+        self.incidents_channel_id = incidents_channel_id
+        self.bot_user_id = bot_user_id
+
+    async def __call__(self, task: Task, incident: Incident) -> Performed:
+        """Reconcile. Raises: the error that is worth another attempt, after everything else was done."""
+        record = await self.rooms.room_record(incident.id)
+        return await _Reconciliation(self, task, incident, record).run()
+
+
+class _Reconciliation:
+    """One look at one room."""
+
+    def __init__(self, tools: RoomPerformer, task: Task, incident: Incident, record: RoomRecord) -> None:
+        self._tools = tools
+        self._slack = tools.slack
+        self._task = task
+        self._incident = incident
+        self._record = record
+        self._look_first = task.attempt > 1
+        self._saving = asyncio.Lock()
+        self._log = structlog.get_logger("muster.room")
+
+    async def run(self) -> Performed:
+        """See the module."""
+        channel_id = await self._channel()
+        desired = desired_room(self._incident)
+        now = self._tools.clock.now()
+        ready = [message for message in desired.messages if message.not_before is None or message.not_before <= now]
+        await _all(
+            [
+                *(self._message(message, channel_id) for message in ready),
+                self._people_in(desired, channel_id),
+                self._topic(desired, channel_id),
+                self._bookmarks(desired, channel_id),
+            ]
+        )
+        if desired.archived:
+            await self._archive(channel_id)
+        later = [message.not_before for message in desired.messages if message not in ready and message.not_before]
+        return Performed(again_at=min(later) if later else None)
+
+    # -- the channel -----------------------------------------------------------------------------------------------
+
+    async def _channel(self) -> str:
+        if self._record.channel_id is None:
+            try:
+                channel_id, name = await self._create()
+            except PermanentError as error:
+                await self._tools.desk.handle(self._incident.id, RecordRoomFailure(reason=str(error)), by=MUSTER)
+                raise
+            await self._save(channel_id=channel_id, name=name)
+        channel_id, name = str(self._record.channel_id), str(self._record.name)
+        if self._incident.channel_id != channel_id:
+            command = RecordRoom(channel_id=channel_id, name=name)
+            handled = await self._tools.desk.handle(self._incident.id, command, by=MUSTER)
+            self._incident = handled.incident
+        return channel_id
+
+    async def _create(self) -> tuple[str, str]:
+        desired = desired_room(self._incident)
+        for number in range(1, MOST_NAMES + 1):
+            name = desired.name if number == 1 else f"{desired.name[:77]}-{number}"
+            if self._look_first:
+                found = await self._find_own(name)
+                if found:
+                    return found, name
+            try:
+                answer = await self._slack.call("conversations.create", name=name, is_private=desired.private)
+            except PermanentError as error:
+                if error.code != "name_taken":
+                    raise
+                found = await self._find_own(name)
+                if found:
+                    return found, name
+                continue
+            channel = answer["channel"]
+            return str(channel["id"]), str(channel.get("name") or name)
+        raise PermanentError(f"every name like {desired.name} is taken by somebody else's channel", code="name_taken")
+
+    async def _find_own(self, name: str) -> str | None:
+        """The channel of this name that Muster made for this very incident: by us, and not before it was opened."""
+        cursor: str | None = None
+        while True:
+            answer = await self._slack.call(
+                "conversations.list",
+                types="public_channel,private_channel",
+                exclude_archived=True,
+                limit=1000,
+                cursor=cursor,
+            )
+            for channel in answer.get("channels", []):
+                created = float(channel.get("created") or 0)
+                ours = channel.get("creator") == self._tools.bot_user_id
+                young = created >= (self._incident.opened.at - CREATED_SLACK).timestamp()
+                if channel.get("name") == name and ours and young:
+                    return str(channel["id"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+            if cursor is None:
+                return None
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    async def _message(self, message: RoomMessage, room_id: str) -> None:
+        place = self._place(message, room_id)
+        parts = list(self._tools.draw(message, self._incident))
+        while f"{message.key}:{len(parts) + 1}" in self._record.messages:  # it was longer once
+            parts.append(Drawn(text="(continued above)", blocks=(_empty_block(),)))
+        for index, drawn in enumerate(parts, start=1):
+            key = message.key if index == 1 else f"{message.key}:{index}"
+            await self._one(message, key=key, channel_id=place, drawn=drawn)
+
+    def _place(self, message: RoomMessage, room_id: str) -> str:
+        if message.place is Place.ROOM:
+            return room_id
+        if message.place is Place.INCIDENTS:
+            return self._tools.incidents_channel_id
+        return str(message.channel_id)
+
+    async def _one(self, message: RoomMessage, *, key: str, channel_id: str, drawn: Drawn) -> None:
+        if key in self._record.refused:
+            return
+        sent = self._record.messages.get(key)
+        if sent is None and message.ts:
+            sent = SentMessage(channel_id=channel_id, ts=message.ts)
+        if (sent is None and message.only_update) or (sent and sent.drawn == drawn.digest):
+            return
+        try:
+            if sent:
+                await redraw(self._slack, channel_id=sent.channel_id, ts=sent.ts, drawn=drawn)
+                ts = sent.ts
+            else:
+                ts = await post_once(
+                    self._slack,
+                    channel_id=channel_id,
+                    drawn=drawn,
+                    key=opaque_key(self._incident.id, key),
+                    look_first=self._look_first,
+                    since=self._incident.opened.at,
+                    thread_ts=message.thread_ts,
+                )
+        except PermanentError as error:
+            gone = error.code in _NEVER or (message.place is not Place.INCIDENTS and error.code in _NOT_HERE)
+            if not gone:
+                raise
+            await self._refused(key, error)
+            return
+        channel = sent.channel_id if sent else channel_id
+        self._record.messages[key] = SentMessage(channel_id=channel, ts=ts, drawn=drawn.digest)
+        await self._save()
+
+    # -- people, topic, bookmarks ----------------------------------------------------------------------------------
+
+    async def _people_in(self, desired: DesiredRoom, channel_id: str) -> None:
+        wanted = list(desired.user_ids)
+        for handle in desired.contact_handles:
+            if handle in self._record.refused:
+                continue
+            try:
+                wanted.extend(await self._tools.people.resolve(handle))
+            except PermanentError as error:
+                await self._refused(handle, error)
+        missing = [
+            user
+            for user in dict.fromkeys(wanted)
+            if user != self._tools.bot_user_id and user not in self._record.invited and user not in self._record.refused
+        ]
+        for start in range(0, len(missing), INVITE_MOST_USERS):
+            await self._invite(channel_id, missing[start : start + INVITE_MOST_USERS])
+
+    async def _invite(self, channel_id: str, users: Sequence[str]) -> None:
+        try:
+            await self._slack.call("conversations.invite", channel=channel_id, users=",".join(users))
+        except PermanentError as error:
+            if error.code == "already_in_channel" and len(users) == 1:
+                pass  # what was wanted
+            elif len(users) > 1:  # one of them spoils it for all: one by one
+                for user in users:
+                    await self._invite(channel_id, [user])
+                return
+            elif error.code in _NEVER | _NOT_HERE:
+                await self._refused(users[0], error)
+                return
+            else:
+                raise
+        self._record.invited.extend(users)
+        await self._save()
+
+    async def _topic(self, desired: DesiredRoom, channel_id: str) -> None:
+        topic = cut(escape(desired.topic), max_chars=TOPIC_MAX_CHARS)
+        if topic == self._record.topic or "topic" in self._record.refused:
+            return
+        try:
+            await self._slack.call("conversations.setTopic", channel=channel_id, topic=topic)
+        except PermanentError as error:
+            if error.code not in _NOT_HERE:
+                raise
+            await self._refused("topic", error)
+            return
+        self._record.topic = topic
+        await self._save()
+
+    async def _bookmarks(self, desired: DesiredRoom, channel_id: str) -> None:
+        missing = [(title, url) for title, url in desired.bookmarks if url not in self._record.bookmarks]
+        if missing and self._look_first:
+            listed = await self._slack.call("bookmarks.list", channel_id=channel_id)
+            known = {str(bookmark.get("link")) for bookmark in listed.get("bookmarks", [])}
+            self._record.bookmarks.extend(url for _, url in missing if url in known)
+            missing = [(title, url) for title, url in missing if url not in known]
+        for title, url in missing:
+            if url in self._record.refused:
+                continue
+            try:
+                await self._slack.call("bookmarks.add", channel_id=channel_id, title=title, type="link", link=url)
+            except PermanentError as error:
+                if error.code not in _NEVER | _NOT_HERE:
+                    raise
+                await self._refused(url, error)
+                continue
+            self._record.bookmarks.append(url)
+            await self._save()
+
+    async def _archive(self, channel_id: str) -> None:
+        if not self._record.archived:
+            try:
+                await self._slack.call("conversations.archive", channel=channel_id)
+            except PermanentError as error:
+                if error.code != "already_archived":
+                    raise
+            self._record.archived = True
+            await self._save()
+        if not self._incident.archived:
+            await self._tools.desk.handle(self._incident.id, RecordArchived(), by=MUSTER)
+
+    # -- the record ------------------------------------------------------------------------------------------------
+
+    async def _refused(self, what: str, error: PermanentError) -> None:
+        self._log.error("slack_refused", what=what, reason=str(error))
+        self._record.refused[what] = error.code
+        await self._save()
+
+    async def _save(self, **changes: Any) -> None:
+        """Raises: FencedError when another process works on this room now; it knows better."""
+        for name, value in changes.items():
+            setattr(self._record, name, value)
+        async with self._saving:
+            if not await self._tools.rooms.save_room_record(self._incident.id, self._task, self._record):
+                raise FencedError(f"the room of {self._incident.id} belongs to another worker now")
+
+
+def _empty_block() -> dict[str, Any]:
+    return {"type": "context", "elements": [{"type": "plain_text", "text": "(continued above)"}]}
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """All of it beside each other, also when some of it fails; then the failure that says most about when to come back."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, MusterError):
+            raise failure
+    waits = [failure for failure in failures if isinstance(failure, TemporaryError) and failure.retry_after_s is not None]
+    if waits:
+        raise max(waits, key=lambda failure: failure.retry_after_s or 0.0)
+    for failure in failures:
+        raise failure

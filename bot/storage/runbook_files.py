@@ -1,0 +1,282 @@
+"""The folder of runbooks: from files to a `Catalog`, or to every fault in them with file, line and column.
+
+    services.yml    the services and their variables
+    contacts.yml    our contacts, external ones, the escalation policies
+    severities.yml  what SEV1 to SEV4 mean and promise
+    policy.yml      what trigger phrases do; may be left out
+    <folder>/*.yml  the runbooks, in any sub-folder but templates/
+
+Called at start-up, on a reload and by `muster check`. Nothing here raises for what is wrong with a file, and a faulty
+folder gives no catalog at all: half a catalog at 3 am is worse than the one from before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bot.domain.catalog import Catalog, OnPhrase, make_catalog
+from bot.domain.escalation import DEFAULT_POLICY, Contact, EscalationPolicy, ExternalContact
+from bot.domain.runbook import Runbook
+from bot.domain.service import Service
+from bot.domain.severity import Severity, SeverityPolicy
+from bot.storage.model_faults import build, fault_of
+from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, find_runbooks
+from bot.storage.runbook_rules import Actions, Finding, Surroundings, check_runbook, level_findings, repeated
+from bot.storage.runbook_variables import check_variable, override_variables, replace_variables
+from bot.storage.yaml_strict import Document, Fault, YamlPath, load_yaml
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServicesFile(BaseModel):
+    """services.yml"""
+
+    model_config = _STRICT
+
+    services: tuple[Service, ...] = Field(min_length=1)
+
+
+class ContactsFile(BaseModel):
+    """contacts.yml"""
+
+    model_config = _STRICT
+
+    contacts: tuple[Contact, ...] = Field(min_length=1)
+    external: tuple[ExternalContact, ...] = ()
+    policies: tuple[EscalationPolicy, ...] = Field(min_length=1)
+
+
+class SeveritiesFile(BaseModel):
+    """severities.yml: all four, always."""
+
+    model_config = _STRICT
+
+    SEV1: SeverityPolicy
+    SEV2: SeverityPolicy
+    SEV3: SeverityPolicy
+    SEV4: SeverityPolicy
+
+
+class PolicyFile(BaseModel):
+    """policy.yml"""
+
+    model_config = _STRICT
+
+    on_phrase: OnPhrase = "auto"
+    default_severity: Severity = Severity.SEV3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """``catalog`` is None when there is any fault of level "error". ``faults`` are in order of file, line and
+    column."""
+
+    catalog: Catalog | None
+    faults: tuple[Fault, ...]
+
+
+def load_catalog(folder: Path, *, actions: Actions, overrides: Mapping[str, str] | None = None) -> LoadResult:
+    """Everything in ``folder``, checked; all faults in one go.
+
+    ``actions`` maps the name of each action to its parameters model. ``overrides`` replaces variables of services, by
+    environment name with or without the prefix: {"CLERK_APP_URL": "https://…"} or {"MUSTER_VAR_CLERK_APP_URL": …}.
+    """
+    if not folder.is_dir():
+        missing = Fault(
+            path=str(folder), line=1, column=1, message="is not a folder", remedy="set MUSTER_RUNBOOKS to the runbooks"
+        )
+        return LoadResult(catalog=None, faults=(missing,))
+    loading = _Loading(folder, actions, overrides or {})
+    catalog = loading.run()
+    return LoadResult(catalog=catalog, faults=tuple(sorted(set(loading.faults))))
+
+
+def check_paths(paths: Sequence[Path], *, actions: Actions, overrides: Mapping[str, str] | None = None) -> tuple[Fault, ...]:
+    """The faults of folders (as a whole) and of single files (in the folder that they belong to, if there is one)."""
+    found = (fault for path in paths for fault in _check_path(path, actions, overrides or {}))
+    return tuple(sorted(set(found)))
+
+
+def _check_path(path: Path, actions: Actions, overrides: Mapping[str, str]) -> Iterable[Fault]:
+    if path.is_dir():
+        return load_catalog(path, actions=actions, overrides=overrides).faults
+    if not os.path.lexists(path):
+        return (Fault(path=str(path), line=1, column=1, message="does not exist", remedy="check the path"),)
+    folder = next((parent for parent in path.parents if (parent / SERVICES).is_file()), None)
+    if folder is None:
+        loading = _Loading(path.parent, actions, overrides)
+        loading.check_alone(path)
+        return loading.faults
+    if path not in (
+        folder / SERVICES,
+        folder / CONTACTS,
+        folder / SEVERITIES,
+        folder / POLICY,
+        *find_runbooks(folder)[0],
+    ):
+        remedy = "runbooks are the .yml files in the sub-folders, but for templates and names that begin with a dot"
+        return (Fault(path=str(path), line=1, column=1, message="is not read by Muster", remedy=remedy),)
+    faults = load_catalog(folder, actions=actions, overrides=overrides).faults
+    return (fault for fault in faults if fault.path == str(path))
+
+
+def runbook_json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a runbook file, for editors. What refers to other files only `muster check` can
+    judge."""
+    schema = Runbook.model_json_schema(by_alias=True, mode="validation")
+    return {"$schema": SCHEMA_DIALECT, **schema, "title": "Muster runbook"}
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+def _ids(key: str, items: Sequence[_HasId]) -> list[tuple[YamlPath, str]]:
+    """The ids of the entries of the list ``key``, with their paths."""
+    return [((key, index, "id"), item.id) for index, item in enumerate(items)]
+
+
+@dataclass(slots=True)
+class _Loading:
+    """One reading of a folder. Faults are collected, and what could not be read is left out of the later checks."""
+
+    folder: Path
+    actions: Actions
+    overrides: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list)
+
+    def run(self) -> Catalog | None:
+        paths, misplaced = find_runbooks(self.folder)
+        self.faults += misplaced
+        services = self._services()
+        contacts = self._contacts()
+        severities = self._file(SEVERITIES, SeveritiesFile)
+        policy = self._file(POLICY, PolicyFile) if os.path.lexists(self.folder / POLICY) else None
+        around = self._surroundings(services, contacts)
+        self._check_policies(contacts, around)
+        runbooks = self._runbooks(paths, services, around)
+        if any(fault.level == "error" for fault in self.faults) or not (services and contacts and severities):
+            return None
+        return make_catalog(
+            runbooks=runbooks,
+            services=services,
+            contacts=contacts[1].contacts,
+            external_contacts=contacts[1].external,
+            policies=contacts[1].policies,
+            severities={severity: getattr(severities[1], severity.value) for severity in Severity},
+            on_phrase=policy[1].on_phrase if policy else "auto",
+            default_severity=policy[1].default_severity if policy else Severity.SEV3,
+        )
+
+    def check_alone(self, path: Path) -> None:
+        """Check a runbook that belongs to no folder: what it refers to outside of itself is not judged."""
+        self._runbooks([path], None, self._surroundings(None, None))
+
+    def _file(self, name: str, model: type[Model]) -> tuple[Document, Model] | None:
+        path = self.folder / name
+        if not os.path.lexists(path):
+            remedy = "create it; docs/runbooks.md shows how"
+            self.faults.append(Fault(path=str(path), line=1, column=1, message="is missing", remedy=remedy))
+            return None
+        loaded = load_yaml(path, folder=self.folder, name=str(path))
+        self.faults += loaded.faults
+        if loaded.document is None:
+            return None
+        content, faults = build(model, loaded.document.data, loaded.document)
+        self.faults += faults
+        return (loaded.document, content) if content is not None else None
+
+    def _find(self, document: Document, findings: Iterable[Finding]) -> None:
+        for found in findings:
+            if found.detail is not None and found.model is not None:
+                self.faults.append(fault_of(document, found.path, found.detail, found.model))
+                continue
+            self.faults.append(document.fault(found.path, found.message, found.remedy, level=found.level))
+
+    def _services(self) -> tuple[Service, ...] | None:
+        read = self._file(SERVICES, ServicesFile)
+        if read is None:
+            return None
+        document, content = read
+        self._find(document, repeated(_ids("services", content.services), "service"))
+        services, unknown = override_variables(content.services, self.overrides)
+        self._find(document, unknown)
+        for index, service in enumerate(services):
+            for name, value in service.vars.items():
+                self._find(document, check_variable(("services", index, "vars", name), service, name, value))
+        return services
+
+    def _contacts(self) -> tuple[Document, ContactsFile] | None:
+        read = self._file(CONTACTS, ContactsFile)
+        if read is None:
+            return None
+        document, content = read
+        ids = [*_ids("contacts", content.contacts), *_ids("external", content.external)]
+        self._find(document, repeated(ids, "contact"))
+        self._find(document, repeated(_ids("policies", content.policies), "policy"))
+        for index, contact in enumerate(content.contacts):
+            if not contact.is_reachable:
+                message = f"nobody can reach the contact “{contact.id}”"
+                remedy = "add slack, phone or email"
+                self.faults.append(document.fault(("contacts", index), message, remedy, level="warning"))
+        if all(policy.id != DEFAULT_POLICY for policy in content.policies):
+            message = f"there is no escalation policy “{DEFAULT_POLICY}”"
+            self.faults.append(document.fault(("policies",), message, "add it: runbooks inherit it unless they say otherwise"))
+        return read
+
+    def _surroundings(self, services: Sequence[Service] | None, contacts: tuple[Document, ContactsFile] | None) -> Surroundings:
+        content = contacts[1] if contacts else None
+        return Surroundings(
+            actions=self.actions,
+            services=frozenset(service.id for service in services) if services is not None else None,
+            contacts={contact.id: contact for contact in content.contacts} if content else None,
+            external_contacts={contact.id: contact for contact in content.external} if content else {},
+            policies={policy.id: policy for policy in content.policies} if content else None,
+        )
+
+    def _check_policies(self, contacts: tuple[Document, ContactsFile] | None, around: Surroundings) -> None:
+        if contacts is None:
+            return
+        document, content = contacts
+        for index, policy in enumerate(content.policies):
+            self._find(document, level_findings(("policies", index, "levels"), policy.levels, around))
+
+    def _runbooks(self, paths: Iterable[Path], services: Sequence[Service] | None, around: Surroundings) -> list[Runbook]:
+        by_id: dict[str, Path] = {}
+        runbooks: list[Runbook] = []
+        for path in paths:
+            loaded = load_yaml(path, folder=self.folder, name=str(path))
+            self.faults += loaded.faults
+            runbook = self._runbook(loaded.document, services, around) if loaded.document else None
+            if runbook is None or loaded.document is None:
+                continue
+            if runbook.id in by_id:
+                message = f"the runbook {by_id[runbook.id]} has the id “{runbook.id}” too"
+                self.faults.append(loaded.document.fault(("id",), message, "give each its own id"))
+            by_id.setdefault(runbook.id, path)
+            runbooks.append(runbook)
+        return runbooks
+
+    def _runbook(self, document: Document, services: Sequence[Service] | None, around: Surroundings) -> Runbook | None:
+        data = document.data
+        named = data.get("service") if isinstance(data, dict) else None
+        service = next((item for item in services or () if item.id == named), None)
+        if service is not None:
+            data, findings = replace_variables(data, service)
+            self._find(document, findings)
+        runbook, faults = build(Runbook, data, document)
+        self.faults += faults
+        if runbook is not None:
+            self._find(document, check_runbook(runbook, around))
+        return runbook

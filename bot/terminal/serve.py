@@ -1,0 +1,34 @@
+"""``muster serve``: the bot, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+
+import uvloop
+
+from bot.app import running
+from bot.domain.errors import MusterError
+from bot.logs import configure_logging
+from bot.settings import Settings, load_settings
+
+EXPECTED = (MusterError,)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    settings = load_settings(os.environ)
+    configure_logging(settings.log_level, settings.log_format, settings.secret_values())
+    uvloop.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings):
+        await stop.wait()

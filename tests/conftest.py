@@ -1,0 +1,113 @@
+"""What all tests share: a real Redis, a catalog, a clock that the test moves, and no silent skips where nothing may be skipped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from bot.actions.registry import load_actions
+from bot.domain.catalog import Catalog
+from bot.storage.embedded import server_binary
+from bot.storage.redis import RedisClock, RedisStore, connect
+from bot.storage.runbook_files import load_catalog
+
+ROOT = Path(__file__).parent.parent
+CONTRACTS = ROOT.parent / "shared" / "contracts"
+REQUIRE_ALL = bool(os.environ.get("MUSTER_REQUIRE_ALL"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With MUSTER_REQUIRE_ALL, a skipped test is a failed one: there, everything that tests need is installed."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although MUSTER_REQUIRE_ALL is set: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def contracts() -> Path:
+    """The schemas that others wrote."""
+    if not CONTRACTS.is_dir():
+        pytest.skip("needs ../shared/contracts (schemas that others wrote), which is not beside this checkout")
+    return CONTRACTS
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    """The runbooks that Muster ships."""
+    actions = {name: spec.params for name, spec in load_actions().items()}
+    result = load_catalog(ROOT / "runbooks", actions=actions, overrides={"CLERK_APP_URL": "http://127.0.0.1:9"})
+    assert result.catalog, [str(fault) for fault in result.faults]
+    return result.catalog
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real server (the binary that Muster embeds), append-only with fsync always, for this test session."""
+    with tempfile.TemporaryDirectory(prefix="muster-") as folder:
+        socket = f"{folder}/s"
+        log = Path(folder, "log").open("w")  # noqa: SIM115 - closed below, after the server
+        options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--appendonly", "yes", "--appendfsync", "always"]
+        server = subprocess.Popen([str(server_binary()), *options], stdout=log, stderr=log)
+        client = redis.Redis(unix_socket_path=socket)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "the Redis server did not start"
+                assert server.poll() is None, "the Redis server died"
+                time.sleep(0.01)
+        yield f"unix://{socket}"
+        client.close()
+        server.kill()
+        server.wait()
+        log.close()
+
+
+class MovingClock(RedisClock):
+    """Redis's clock, moved by the test: ``advance`` moves the offset key too, so that the scripts agree."""
+
+    store: RedisStore
+    offset_s: float = 0.0
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.offset_s += seconds
+        await self.store.set_clock_offset(self.offset_s)
+        await self.store.claim(most=0, lease_ms=1)
+
+
+@pytest.fixture
+def clock() -> MovingClock:
+    """See ``MovingClock``."""
+    return MovingClock()
+
+
+@pytest.fixture
+async def store(redis_url: str, clock: MovingClock) -> AsyncIterator[RedisStore]:
+    """The store of a workspace that nobody else uses."""
+    client = connect(redis_url, timeout_s=5)
+    made = RedisStore(client, workspace_id=f"T{secrets.token_hex(4)}", owner="test", clock=clock, time_travel=True)
+    clock.store = made
+    await made.claim(most=0, lease_ms=1)
+    yield made
+    await client.aclose()
+
+
+def at(seconds: float = 0.0) -> datetime:
+    """A moment of the tests' own: seconds after a Friday at three in the morning."""
+    return datetime(2026, 11, 20, 3, 0, tzinfo=UTC) + timedelta(seconds=seconds)
