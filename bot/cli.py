@@ -29,7 +29,6 @@ def make_parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="run the bot", allow_abbrev=False)
     demo = commands.add_parser("demo", help="run the bot in a workspace on this machine", allow_abbrev=False)
     demo.add_argument("--port", type=int, default=8765, help="port of the page (default 8765; 0: any)")
-    demo.add_argument("--keep", action="store_true", help="keep the incidents of the last time")
     check = commands.add_parser("check", help="check runbooks, contacts, services, severities", allow_abbrev=False)
     check.add_argument("paths", nargs="*", metavar="PATH", help="files or folders (default: the runbooks folder)")
     check.add_argument("--format", choices=("text", "json"), default="text")

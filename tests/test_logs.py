@@ -91,8 +91,23 @@ def test_what_is_useful_stays() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    "token SLACK_BOT_TOKEN client_secret Authorization X-Slack-Signature Set-Cookie password response_url responseUrl "
-    "trigger_id api-key apiKey private_key DATABASE_URL credentials".split(),
+    [
+        "token",
+        "SLACK_BOT_TOKEN",
+        "client_secret",
+        "Authorization",
+        "X-Slack-Signature",
+        "Set-Cookie",
+        "password",
+        "response_url",
+        "responseUrl",
+        "trigger_id",
+        "api-key",
+        "apiKey",
+        "private_key",
+        "DATABASE_URL",
+        "credentials",
+    ],
 )
 def test_keys(key: str) -> None:
     """What such a key names goes, of whatever type it is, and however deep."""

@@ -272,8 +272,7 @@ class _Revocation:
             value=f"{len(self._revoked)} revoked",
             summary=f"{counted}, what is left is not known: {error.what}",
             details=tuple(
-                f"{'Ended' if session.id in done else 'Not known'}: {session_line(session)}"
-                for session in self._found.values()
+                f"{'Ended' if session.id in done else 'Not known'}: {session_line(session)}" for session in self._found.values()
             ),
             remedy=f"{error.remedy}; then run it again, which is safe",
             facts=self._facts(

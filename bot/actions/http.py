@@ -63,9 +63,7 @@ async def check_health(params: HealthParams, context: ActionContext) -> Outcome:
 
 
 def _is_placeholder(host: str) -> bool:
-    return host.endswith(_PLACEHOLDER_ENDINGS) or any(
-        host == name or host.endswith(f".{name}") for name in _PLACEHOLDER_HOSTS
-    )
+    return host.endswith(_PLACEHOLDER_ENDINGS) or any(host == name or host.endswith(f".{name}") for name in _PLACEHOLDER_HOSTS)
 
 
 def _outcome_of(reading: HealthReading, host: str) -> Outcome:

@@ -123,8 +123,7 @@ def _presentable(outcome: Outcome, known: Iterable[str]) -> Outcome:
     """The last net: sentences within their limits, and no secret, wherever it slipped through."""
     secrets = tuple(known)
     facts = {
-        name: _line(value, LINE_MAX_CHARS, secrets) if isinstance(value, str) else value
-        for name, value in outcome.facts.items()
+        name: _line(value, LINE_MAX_CHARS, secrets) if isinstance(value, str) else value for name, value in outcome.facts.items()
     }
     return outcome.model_copy(
         update={

@@ -74,9 +74,7 @@ async def _shared(vercel: VercelClient, project: str) -> tuple[EnvListing, list[
         shared = await vercel.list_shared_env(project)
     except (PermanentError, TemporaryError):
         return EnvListing(variables=()), ["variables that the team shares could not be read"]
-    return shared, [] if shared.complete else [
-        "the list of variables that the team shares is longer than could be read"
-    ]
+    return shared, [] if shared.complete else ["the list of variables that the team shares is longer than could be read"]
 
 
 def _reasons_unseen(listing: EnvListing) -> list[str]:

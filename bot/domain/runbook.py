@@ -6,7 +6,6 @@ What does not belong: how far an incident is with it (`bot.domain.checklist`), a
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 from bot.domain.errors import UserError
 from bot.domain.escalation import RunbookEscalation
 from bot.domain.outcome import State
+from bot.domain.phrase_words import fold, phrase_key
 from bot.domain.scalars import Flag, Id, Text, Title, WebUrl
 from bot.domain.severity import Severity
 
@@ -26,7 +26,7 @@ _CONFIG = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validat
 
 
 def _has_letters(value: str) -> str:
-    if not any(unicodedata.category(character).startswith("L") for character in value):
+    if not any(character.isalpha() for character in fold(value)) or not phrase_key(value):
         raise ValueError("has no letters, so nobody can say it; write the words that people use")
     return value
 

@@ -158,7 +158,7 @@ def _is_negated(words: Sequence[Word], hit: _Hit) -> bool:
     """ "no clerk outage", "I do not think clerk is down". A negation *inside* never was a hit: it is no filler."""
     for position in range(hit.start - 1, -1, -1):
         word = words[position]
-        if word.clause != words[hit.start].clause:
+        if word.clause != words[hit.start].clause or word.asked:  # "isn't clerk down?" denies nothing
             return False
         if word.text in pw.NEGATIONS:
             return not (word.text == "no" and position and words[position - 1].text == "oh")
@@ -214,7 +214,7 @@ def likeliest_runbooks(words: str, matcher: PhraseMatcher, runbooks: Mapping[str
     asked = pw.specific_words(words)
     scores = {runbook.id: _score(asked, runbook) for runbook in runbooks.values()}
     best = max(scores.values(), default=0)
-    fitting = [name for name, score in scores.items() if score and score * 2 >= best]
+    fitting = [name for name, score in scores.items() if score * 2 > best]
     return tuple(sorted(fitting, key=lambda name: -scores[name]))
 
 

@@ -32,9 +32,7 @@ class Refused(PermanentError):
 class Unavailable(TemporaryError):
     """The provider did not do it now: 429, 5xx, or no connection. Nothing was changed, or the call is a read."""
 
-    def __init__(
-        self, what: str, *, remedy: str, reason: UnavailableReason, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, what: str, *, remedy: str, reason: UnavailableReason, retry_after_s: float | None = None) -> None:
         super().__init__(f"{what}; {remedy}", retry_after_s=retry_after_s)
         self.what = what
         self.remedy = remedy

@@ -114,9 +114,7 @@ def _reading(reply: Reply, report: dict[str, Any] | None, *, healthy: bool | Non
             )
         healthy = "bad" not in verdicts
     status = word if word and reply.status == 200 else f"HTTP {reply.status}" + (f", {word}" if word else "")
-    return HealthReading(
-        healthy=healthy, status=status, checks=checks, http_status=reply.status, duration_ms=reply.duration_ms
-    )
+    return HealthReading(healthy=healthy, status=status, checks=checks, http_status=reply.status, duration_ms=reply.duration_ms)
 
 
 def _report_of(reply: Reply) -> dict[str, Any] | None:

@@ -150,9 +150,7 @@ class ProviderHttp:
                 code="not_json",
             ) from error
 
-    async def fetch(
-        self, method: str, url: str, *, params: Mapping[str, str | int] | None = None, effect: bool = False
-    ) -> Reply:
+    async def fetch(self, method: str, url: str, *, params: Mapping[str, str | int] | None = None, effect: bool = False) -> Reply:
         """The answer to a call, whatever its status.
 
         Raises: Unavailable (no answer), Unanswered (no answer to a call with ``effect``), Refused (too large, encoded).
@@ -251,9 +249,7 @@ class ProviderHttp:
                     code=code,
                 )
             case 402:
-                raise Refused(
-                    answered, remedy=f"the plan of the {name} account does not include this", code="payment_required"
-                )
+                raise Refused(answered, remedy=f"the plan of the {name} account does not include this", code="payment_required")
             case 404:
                 raise Refused(answered, remedy=f"check the id, and that {setting} is the right API", code="not_found")
             case 420 | 429:  # 420 is Statuspage's 429
@@ -276,9 +272,7 @@ class ProviderHttp:
             case status if 300 <= status < 400:
                 raise Refused(answered, remedy=f"set {setting} to where it leads", code="redirected")
             case status:
-                raise Refused(
-                    answered, remedy=f"report this with the time to who runs Muster and {name}", code=f"http_{status}"
-                )
+                raise Refused(answered, remedy=f"report this with the time to who runs Muster and {name}", code=f"http_{status}")
 
 
 def parse_retry_after(value: str | None) -> float | None:

@@ -179,7 +179,8 @@ def read_v2(summary_body: Any, incidents_body: Any | None) -> StatusReading:
 
 def incident_line(name: str, status: str, level: Level) -> str:
     """ "Sign-in errors: investigating, full outage"."""
-    said = ", ".join(part for part in (foreign_text(status.replace("_", " "), max_chars=40), level.words) if part)
+    phase = foreign_text(status, max_chars=40).replace("_", " ")  # only after the redaction, which knows secrets by "_"
+    said = ", ".join(part for part in (phase, level.words) if part)
     return f"{foreign_text(name) or 'An incident without a name'}: {said}"
 
 

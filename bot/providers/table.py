@@ -51,9 +51,7 @@ class Providers:
         """The status page at ``url``; None is Clerk's. One client for each page remembers which API the page has."""
         page_url = url or self.config.clerk_status_url
         if page_url not in self._status_pages:
-            name, setting = (
-                ("The status page", "the url of the step") if url else ("Clerk's status page", CLERK_STATUS_URL)
-            )
+            name, setting = ("The status page", "the url of the step") if url else ("Clerk's status page", CLERK_STATUS_URL)
             self._status_pages[page_url] = StatusPageClient(page_url, name=name, setting=setting)
         return self._status_pages[page_url]
 

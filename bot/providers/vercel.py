@@ -71,9 +71,7 @@ class EnvListing(_Kept):
 class VercelClient:
     """One Vercel account or team. Every method raises Refused, Unavailable."""
 
-    def __init__(
-        self, token: SecretStr, *, api_url: str, team_id: str | None, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> None:
+    def __init__(self, token: SecretStr, *, api_url: str, team_id: str | None, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         self.team_id = team_id
         self._http = ProviderHttp(
             Endpoint(

@@ -80,17 +80,13 @@ _TIMEPICKER = record(
     {"type": always("timepicker")},
     {**_SELECT, "initial_time": string(pattern=r"([01][0-9]|2[0-3]):[0-5][0-9]"), "timezone": string(1)},
 )
-_DATETIMEPICKER = record(
-    {"type": always("datetimepicker")}, {**_COMMON, "initial_date_time": integer(0, 9_999_999_999)}
-)
+_DATETIMEPICKER = record({"type": always("datetimepicker")}, {**_COMMON, "initial_date_time": integer(0, 9_999_999_999)})
 _OVERFLOW = record(
     {"type": always("overflow"), "options": array(OVERFLOW_OPTION, 1, 5)},
     {"action_id": ACTION_ID, "confirm": CONFIRM},
     option_values_differ,
 )
-_STATIC_SELECT = record(
-    {"type": always("static_select")}, {**_SELECT, **_OPTIONS, "initial_option": OPTION}, *_HAS_OPTIONS
-)
+_STATIC_SELECT = record({"type": always("static_select")}, {**_SELECT, **_OPTIONS, "initial_option": OPTION}, *_HAS_OPTIONS)
 _MULTI_STATIC_SELECT = record(
     {"type": always("multi_static_select")}, {**_MULTI, **_OPTIONS, "initial_options": array(OPTION, 1)}, *_HAS_OPTIONS
 )
@@ -115,9 +111,7 @@ _MULTI_CONVERSATIONS_SELECT = record(
 _CHANNELS_SELECT = record(
     {"type": always("channels_select")}, {**_SELECT, "initial_channel": CHANNEL_ID, "response_url_enabled": boolean}
 )
-_MULTI_CHANNELS_SELECT = record(
-    {"type": always("multi_channels_select")}, {**_MULTI, "initial_channels": array(CHANNEL_ID, 1)}
-)
+_MULTI_CHANNELS_SELECT = record({"type": always("multi_channels_select")}, {**_MULTI, "initial_channels": array(CHANNEL_ID, 1)})
 _PLAIN_TEXT_INPUT = record(
     {"type": always("plain_text_input")},
     {

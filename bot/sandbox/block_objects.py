@@ -49,14 +49,10 @@ CONFIRM = record(
     {"title": plain_text(100), "text": text(300), "confirm": plain_text(30), "deny": plain_text(30)}, {"style": STYLE}
 )
 OPTION = record({"text": plain_text(75), "value": string(1, 150)}, {"description": plain_text(75)})
-OVERFLOW_OPTION = record(
-    {"text": plain_text(75), "value": string(1, 150)}, {"description": plain_text(75), "url": url(3000)}
-)
+OVERFLOW_OPTION = record({"text": plain_text(75), "value": string(1, 150)}, {"description": plain_text(75), "url": url(3000)})
 RICH_OPTION = record({"text": text(75), "value": string(1, 150)}, {"description": text(75)})
 OPTION_GROUP = record({"label": plain_text(75), "options": array(OPTION, 1, 100)})
-DISPATCH_CONFIG = record(
-    {"trigger_actions_on": array(choice(["on_enter_pressed", "on_character_entered"]), 1, 2, unique=True)}
-)
+DISPATCH_CONFIG = record({"trigger_actions_on": array(choice(["on_enter_pressed", "on_character_entered"]), 1, 2, unique=True)})
 CONVERSATION_FILTER = record(
     {},
     {

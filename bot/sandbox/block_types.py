@@ -42,9 +42,7 @@ def _column_setting(value: Any, at: str) -> Iterator[str]:
 
 
 _COLUMN = record({}, {"align": choice(["left", "center", "right"]), "is_wrapped": boolean})
-_CELL = by_type(
-    {"raw_text": record({"type": always("raw_text"), "text": string()}), "rich_text": RICH_TEXT_CELL}, "cell"
-)
+_CELL = by_type({"raw_text": record({"type": always("raw_text"), "text": string()}), "rich_text": RICH_TEXT_CELL}, "cell")
 
 BLOCK = by_type(
     {
@@ -52,15 +50,11 @@ BLOCK = by_type(
         "context": record(
             {
                 "type": always("context"),
-                "elements": array(
-                    by_type({"image": IMAGE, "plain_text": plain_text(), "mrkdwn": mrkdwn()}, "element"), 1, 10
-                ),
+                "elements": array(by_type({"image": IMAGE, "plain_text": plain_text(), "mrkdwn": mrkdwn()}, "element"), 1, 10),
             },
             _ID,
         ),
-        "context_actions": record(
-            {"type": always("context_actions"), "elements": array(IN_CONTEXT_ACTIONS, 1, 5)}, _ID
-        ),
+        "context_actions": record({"type": always("context_actions"), "elements": array(IN_CONTEXT_ACTIONS, 1, 5)}, _ID),
         "divider": record({"type": always("divider")}, _ID),
         "file": record({"type": always("file"), "external_id": string(1), "source": always("remote")}, _ID),
         "header": record({"type": always("header"), "text": plain_text(150)}, {**_ID, "level": integer(1, 4)}),

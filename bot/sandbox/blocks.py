@@ -117,7 +117,5 @@ def _no_files(blocks: list[Json]) -> Iterator[str]:
 def _characters(value: Any) -> int:
     """Every character that somebody could read."""
     if isinstance(value, dict):
-        return sum(
-            len(one) if key == "text" and isinstance(one, str) else _characters(one) for key, one in value.items()
-        )
+        return sum(len(one) if key == "text" and isinstance(one, str) else _characters(one) for key, one in value.items())
     return sum(_characters(one) for one in value) if isinstance(value, list) else 0

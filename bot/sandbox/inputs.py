@@ -1,6 +1,7 @@
 """What people put into elements: values as Slack keeps them (``view.state.values``), and what its client refuses.
 
-Pure functions, used by ``views`` and ``workspace``. Shapes: docs.slack.dev/reference/interaction-payloads/view-interactions-payload
+Pure functions, used by ``views`` and ``workspace``. Shapes:
+docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 """
 
 from __future__ import annotations
@@ -74,11 +75,7 @@ def chosen(element: Json, given: Mapping[str, Any]) -> Json:
 def _option(element: Json, wanted: Any) -> Json:
     value = wanted["value"] if isinstance(wanted, dict) else wanted
     if element["type"].endswith("external_select"):
-        return (
-            dict(wanted)
-            if isinstance(wanted, dict)
-            else {"text": {"type": "plain_text", "text": value}, "value": value}
-        )
+        return dict(wanted) if isinstance(wanted, dict) else {"text": {"type": "plain_text", "text": value}, "value": value}
     for option in offered_options(element):
         if option["value"] == value:
             return dict(option)

@@ -45,9 +45,7 @@ def event_body(event: Json, event_id: str, event_time: int) -> Json:
     }
 
 
-def command_form(
-    user: User, channel: Channel, command: str, text: str, *, response_url: str, trigger_id: str
-) -> dict[str, str]:
+def command_form(user: User, channel: Channel, command: str, text: str, *, response_url: str, trigger_id: str) -> dict[str, str]:
     """The form fields of a slash command."""
     return {
         "token": VERIFICATION_TOKEN,

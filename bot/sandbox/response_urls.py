@@ -88,6 +88,4 @@ class ResponseUrls:
 
     def _replace(self, url: ResponseUrl, text: str, content: Json) -> Json:
         assert url.message_ts is not None  # noqa: S101 - the caller looked
-        return self._state.edit_message(
-            url.channel_id, url.message_ts, {"text": text, "blocks": [], "attachments": []} | content
-        )
+        return self._state.edit_message(url.channel_id, url.message_ts, {"text": text, "blocks": [], "attachments": []} | content)

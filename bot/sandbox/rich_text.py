@@ -10,9 +10,7 @@ from bot.sandbox.shapes import always, array, boolean, by_type, choice, integer,
 
 _STYLE = record(
     {},
-    dict.fromkeys(
-        ("bold", "italic", "strike", "underline", "code", "highlight", "client_highlight", "unlink"), boolean
-    ),
+    dict.fromkeys(("bold", "italic", "strike", "underline", "code", "highlight", "client_highlight", "unlink"), boolean),
     min_fields=1,
 )
 _LEAF = by_type(
@@ -20,18 +18,14 @@ _LEAF = by_type(
         "text": record({"type": always("text"), "text": string()}, {"style": _STYLE}),
         "link": record({"type": always("link"), "url": url()}, {"text": string(), "unsafe": boolean, "style": _STYLE}),
         "user": record({"type": always("user"), "user_id": USER_ID}, {"style": _STYLE}),
-        "usergroup": record(
-            {"type": always("usergroup"), "usergroup_id": string(pattern=r"S[A-Z0-9]+")}, {"style": _STYLE}
-        ),
+        "usergroup": record({"type": always("usergroup"), "usergroup_id": string(pattern=r"S[A-Z0-9]+")}, {"style": _STYLE}),
         "channel": record({"type": always("channel"), "channel_id": CHANNEL_ID}, {"style": _STYLE}),
         "team": record({"type": always("team"), "team_id": string(pattern=r"T[A-Z0-9]+")}, {"style": _STYLE}),
         "emoji": record(
             {"type": always("emoji"), "name": string(1)},
             {"skin_tone": integer(1, 6), "unicode": string(1), "style": _STYLE},
         ),
-        "broadcast": record(
-            {"type": always("broadcast"), "range": choice(["here", "channel", "everyone"])}, {"style": _STYLE}
-        ),
+        "broadcast": record({"type": always("broadcast"), "range": choice(["here", "channel", "everyone"])}, {"style": _STYLE}),
         "color": record({"type": always("color"), "value": string(pattern="#?[0-9a-fA-F]{6}")}, {"style": _STYLE}),
         "date": record(
             {"type": always("date"), "timestamp": integer(0), "format": string(1)},

@@ -81,9 +81,7 @@ class State:
         for user in self.users.values():
             if reference == user.id or handle == user.name:
                 return user
-        raise UserError(
-            f"There is no user {reference} here: there are {', '.join(u.name for u in self.users.values())}."
-        )
+        raise UserError(f"There is no user {reference} here: there are {', '.join(u.name for u in self.users.values())}.")
 
     def get_channel(self, reference: str) -> Channel:
         """By id or name, with or without #; names of archived channels count too. Raises UserError."""
@@ -171,9 +169,7 @@ class State:
             self._count_reply(channel, thread_ts, message)
         channel.messages[ts] = message
         self._publish("message", channel, {"message": {**message, "ephemeral": False}})
-        self._emit_message(
-            channel, {name: value for name, value in message.items() if name != "metadata"} | {"event_ts": ts}
-        )
+        self._emit_message(channel, {name: value for name, value in message.items() if name != "metadata"} | {"event_ts": ts})
         return message
 
     def _count_reply(self, channel: Channel, thread_ts: str, reply: Json) -> None:
@@ -211,9 +207,7 @@ class State:
             fields["subtype"] = subtype
         return self._post(self.channels[channel_id], fields, thread_ts)
 
-    def post_as_user(
-        self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None, **content: Any
-    ) -> Json:
+    def post_as_user(self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None, **content: Any) -> Json:
         """A message that a person wrote."""
         fields = {"client_msg_id": secrets.token_hex(16), "user": user_id, "text": text, **content}
         return self._post(self.channels[channel_id], fields, thread_ts)
@@ -222,9 +216,7 @@ class State:
         """A line of Slack's own, such as "has joined the channel"."""
         return self._post(channel, {"subtype": subtype, "user": user_id, "text": text, **content})
 
-    def post_ephemeral(
-        self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None, **content: Any
-    ) -> Json:
+    def post_ephemeral(self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None, **content: Any) -> Json:
         """A message of the app that one person sees."""
         channel = self.channels[channel_id]
         ts = self.next_ts()
@@ -254,9 +246,7 @@ class State:
         if ts in channel.ephemeral:
             viewer, message = channel.ephemeral[ts]
             self._change(message, changes)
-            self.feed.publish(
-                "message_changed", {"channel": channel_id, "message": {**message, "ephemeral": True}}, [viewer]
-            )
+            self.feed.publish("message_changed", {"channel": channel_id, "message": {**message, "ephemeral": True}}, [viewer])
             return message
         message = channel.messages[ts]
         previous = copy.deepcopy(message)
@@ -295,9 +285,7 @@ class State:
             return
         message = channel.messages[ts]
         if message.get("reply_count"):
-            kept = {
-                name: message[name] for name in message if name.startswith(("reply_", "thread_", "latest_", "type"))
-            }
+            kept = {name: message[name] for name in message if name.startswith(("reply_", "thread_", "latest_", "type"))}
             tombstone = {
                 **kept,
                 "ts": ts,
@@ -478,8 +466,6 @@ class State:
             channel.purpose = words
         kind = "group" if channel.is_private else "channel"
         shown = "topic" if which == "topic" else "description"
-        text = (
-            f"<@{user_id}> set the channel {shown}: {value}" if value else f"<@{user_id}> cleared the channel {shown}"
-        )
+        text = f"<@{user_id}> set the channel {shown}: {value}" if value else f"<@{user_id}> cleared the channel {shown}"
         self.post_system(channel, f"{kind}_{which}", user_id, text, **{which: value})
         self.publish_channel(channel)

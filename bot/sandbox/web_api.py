@@ -25,6 +25,10 @@ _HANGING = {"timeout", "accept_then_timeout"}
 _DONE_ANYWAY = {"accept_then_drop", "accept_then_timeout", "slow"}
 
 
+class Dropped(web.Response):
+    """An answer that nobody gets: its connection is gone."""
+
+
 class Tokens:
     """Which bot token is good. ``revoked`` ones answer token_revoked, others invalid_auth."""
 
@@ -73,7 +77,7 @@ class WebApi:
         status: int | None = None
         try:
             response = await self._answer(request, name, call)
-            status = response.status if request.transport is not None else None
+            status = None if isinstance(response, Dropped) else response.status
         finally:
             self._ledger.end(call, status=status)
         return response
@@ -132,9 +136,7 @@ class WebApi:
 
     def _too_many(self, call: Call, wait_s: int) -> web.Response:
         call.ok, call.error = False, "ratelimited"
-        return web.json_response(
-            {"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": str(wait_s)}
-        )
+        return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": str(wait_s)})
 
     def _fault_answer(self, call: Call, fault: Fault) -> web.Response:
         if fault.kind == "429":
@@ -150,7 +152,7 @@ class WebApi:
             await asyncio.sleep(fault.seconds)
         if request.transport is not None:
             request.transport.abort()
-        return web.Response(status=500)
+        return Dropped(status=500)
 
 
 def _token(request: web.Request, arguments: Arguments) -> str:

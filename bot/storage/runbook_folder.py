@@ -22,7 +22,7 @@ def find_runbooks(folder: Path) -> tuple[list[Path], list[Fault]]:
     """The runbooks in sub-folders of ``folder``, by path, and a fault for each file that looks like a lost one."""
     runbooks: list[Path] = []
     faults: list[Fault] = []
-    for path in _files(folder, folder, MAX_FOLDER_DEPTH):
+    for path in _files(folder, folder, MAX_FOLDER_DEPTH, faults):
         if path.suffix == ".yaml":
             faults.append(_fault(path, "is not read: its name ends in .yaml", "rename it to .yml"))
         elif path.suffix == ".yml" and path.parent != folder:
@@ -34,15 +34,21 @@ def find_runbooks(folder: Path) -> tuple[list[Path], list[Fault]]:
     return runbooks, faults
 
 
-def _files(folder: Path, top: Path, depth: int) -> Iterator[Path]:
+def _files(folder: Path, top: Path, depth: int, faults: list[Fault]) -> Iterator[Path]:
     """Everything that is no folder, pipes and dead links included: whoever reads them says what is wrong with them."""
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        faults.append(_fault(folder, f"cannot be read: {reason}", "check its permissions"))
+        return
+    for path in paths:
         if path.name.startswith("."):
             continue
         if not path.is_dir() or path.suffix in (".yml", ".yaml"):
             yield path
         elif (folder, path.name) != (top, TEMPLATES) and depth and path.resolve().is_relative_to(top.resolve()):
-            yield from _files(path, top, depth - 1)
+            yield from _files(path, top, depth - 1, faults)
 
 
 def _fault(path: Path, message: str, remedy: str, *, level: Level = "error") -> Fault:

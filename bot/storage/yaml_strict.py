@@ -133,13 +133,14 @@ def _refusal(name: str, refused: _Refused) -> Loaded:
 
 
 def _read(path: Path, *, folder: Path) -> bytes:
-    resolved = path.resolve(strict=True)
-    if not resolved.is_relative_to(folder.resolve(strict=True)):
+    resolved = Path(os.path.realpath(path, strict=True))
+    if not resolved.is_relative_to(os.path.realpath(folder)):
         raise _Refused(None, "is a symbolic link that leads out of its folder", "put the file itself there")
     descriptor = os.open(resolved, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe without a writer would block
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _Refused(None, "is not a regular file", "only files are read; move it out of the folder")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _Refused(None, "is not a regular file", "only files are read; move it out of the folder")
         return file.read(MAX_BYTES + 1)
 
 

@@ -54,9 +54,7 @@ def _kinds(channel: str, group: str, im: str, mpim: str) -> Mapping[str, tuple[s
 READ = _kinds("channels:read", "groups:read", "im:read", "mpim:read")
 HISTORY = _kinds("channels:history", "groups:history", "im:history", "mpim:history")
 MANAGE = _kinds("channels:manage", "groups:write", "im:write", "mpim:write")
-INVITE = _kinds(
-    "channels:manage channels:write.invites", "groups:write groups:write.invites", "im:write", "mpim:write"
-)
+INVITE = _kinds("channels:manage channels:write.invites", "groups:write groups:write.invites", "im:write", "mpim:write")
 TOPIC = _kinds(
     "channels:manage channels:write.topic",
     "groups:write groups:write.topic",

@@ -14,6 +14,7 @@ import { useSurface } from "./surface.js";
 
 const GROUPED_WITHIN_S = 300; // Slack draws one name over what somebody says within five minutes
 const COLOURS = 8;
+const NONE = [];
 
 function initials(name) {
   const words = name.split(/[\s_-]+/).filter(Boolean);
@@ -46,7 +47,8 @@ function File({ file }) {
 }
 
 function Body({ message, channel, scope, client }) {
-  const blocks = message.blocks ?? [];
+  // What a person typed carries a rich_text block too, but only as plain words: its marks (*bold*, `code`) are in the text.
+  const blocks = message.client_msg_id && message.text ? NONE : message.blocks ?? NONE;
   const surface = useSurface({
     id: `m${message.ts.replace(".", "-")}`, kind: "message", scope, blocks, currentChannel: channel,
     send: (blockId, element, payload) => client.click(message, channel, blockId, element, payload),
@@ -162,8 +164,6 @@ function useStick(ref, items, channel, me) {
   }, []);
   return { behind, toEnd };
 }
-
-const NONE = [];
 
 export function MessageList({ client, channel, scope, children }) {
   const box = useRef(null);

@@ -1,0 +1,130 @@
+"""Canaries planted in every secret and every reply: none of them comes out anywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+from aiohttp import web
+from pydantic import SecretStr
+
+from bot.actions.registry import load_actions
+from bot.actions.runner import execute, preview
+from bot.actions.spec import ActionContext
+from bot.domain.errors import MusterError
+from bot.providers.config import ProviderConfig
+from bot.providers.table import Providers
+from bot.sandbox.world import clerk_data
+
+CANARIES = (
+    "sk_live_CANARYclerk",
+    "plainCANARYvercel",
+    "xoxb-1-CANARYslack",
+    "whsec_CANARYhook",
+    "eyJCANARYheader.CANARYpayload.CANARYsignature",
+    "AKIACANARYCANARYCANA",
+    "canary:hunter2CANARY",
+)
+TEXT = " ".join(("sk_live_CANARYother", *CANARIES[2:6], "postgres://canary:hunter2CANARY@db/app", "-----BEGIN KEY-----CANARYpem"))
+
+
+def answers(path: str) -> Any:
+    """Well-formed replies, with a canary wherever a provider could put text."""
+    if path.endswith("/sessions"):
+        session = clerk_data.session("2demo", 1, "active", 1_760_000_000_000)
+        activity = {**session["latest_activity"], "city": TEXT, "browser_name": TEXT, "device_type": TEXT}
+        return [{**session, "latest_activity": activity, "note": TEXT}]
+    if "/users/" in path:
+        return {"id": "user_2demo", "first_name": TEXT, "private_metadata": {"key": TEXT}}
+    if path.endswith("/env"):
+        return {"envs": [{"key": "A", "value": TEXT, "target": [TEXT, "production"], "comment": TEXT}]}
+    if path.endswith("/summary"):
+        event = {"name": TEXT, "status": TEXT, "last_update_message": TEXT, "current_worst_impact": TEXT}
+        return {"ongoing_incidents": [{**event, "affected_components": [{"name": TEXT, "current_status": TEXT}]}]}
+    return {"status": "unhealthy", "message": TEXT, "checks": {TEXT: {"status": TEXT, "error": TEXT}}}
+
+
+def broken(status: int, body: str) -> Any:
+    """A handler that answers everything with this."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, headers={"Retry-After": "0", "X-Trace": TEXT})
+
+    return handle
+
+
+async def well_formed(request: web.Request) -> web.Response:
+    """A handler for every provider at once."""
+    return web.json_response(answers(request.path))
+
+
+HANDLERS: dict[str, Any] = {
+    "well-formed": well_formed,
+    "json of another shape": broken(200, json.dumps({"data": TEXT, "envs": [TEXT], "id": [TEXT], "status": TEXT})),
+    "half json": broken(200, '{"a": "' + TEXT),
+    "html": broken(200, f"<html>{TEXT}</html>"),
+    **{
+        f"HTTP {status}": broken(
+            status,
+            json.dumps({"errors": [{"code": TEXT, "message": TEXT}], "clerk_trace_id": TEXT, "error": {"code": TEXT}}),
+        )
+        for status in (400, 401, 402, 403, 404, 409, 422, 429, 500, 502)
+    },
+    "code like a secret": broken(
+        422, json.dumps({"errors": [{"code": CANARIES[0]}], "clerk_trace_id": CANARIES[5], "error": {"code": CANARIES[0]}})
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(HANDLERS))
+async def test_no_canary_comes_out(case: str, serve: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Outcomes, previews, error texts and logs at DEBUG hold none of the secrets, however a provider behaves."""
+    caplog.set_level(logging.DEBUG)
+    url = await serve(HANDLERS[case])
+    config = ProviderConfig(
+        clerk_secret_key=SecretStr(CANARIES[0]),
+        clerk_api_url=url,
+        clerk_status_url=url,
+        vercel_token=SecretStr(CANARIES[1]),
+        vercel_api_url=url,
+        vercel_team_id="team_a",
+        vercel_project="web",
+    )
+    params: dict[str, dict[str, Any]] = {
+        "clerk.status": {},
+        "clerk.list_sessions": {"user_id": "user_2demo"},
+        "clerk.revoke_sessions": {"user_id": "user_2demo"},
+        "http.health": {"url": f"{url}/api/health?key={CANARIES[0]}"},
+        "vercel.env": {"names": ["A", "B"]},
+    }
+
+    async def no_wait(_seconds: float) -> None:
+        return None
+
+    shown: list[str] = []
+    with structlog.testing.capture_logs() as logs:
+        async with Providers(config) as providers:
+            context = ActionContext(providers=providers, sleep=no_wait)
+            for name, spec in load_actions().items():
+                shown.append((await execute(spec, params[name], context)).model_dump_json())
+                shown.append((await execute(spec, {"user_id": TEXT, "url": TEXT, "names": [TEXT]}, context)).model_dump_json())
+            try:
+                found = await preview(load_actions()["clerk.revoke_sessions"], params["clerk.revoke_sessions"], context)
+                shown.append(found.model_dump_json())
+            except MusterError as error:
+                shown.append(_chain(error))
+    everything = "\n".join([*shown, json.dumps(logs, default=str), caplog.text])
+    assert len(shown) == 2 * len(params) + 1
+    assert "CANARY" not in everything
+
+
+def _chain(error: BaseException | None) -> str:
+    """An error with everything that a traceback would print of where it came from."""
+    said = []
+    while error is not None:
+        said.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__
+    return "\n".join(said)

@@ -1,0 +1,32 @@
+"""The four severities."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from bot.domain.severity import Severity, SeverityPolicy
+
+
+def test_sev1_is_the_worst() -> None:
+    """The order is by urgency, not by the number in the name."""
+    assert Severity.SEV1.is_worse_than(Severity.SEV2)
+    assert not Severity.SEV4.is_worse_than(Severity.SEV3)
+    assert not Severity.SEV2.is_worse_than(Severity.SEV2)
+
+
+def test_a_policy_reads_durations_and_round_trips() -> None:
+    """`respond_within: 15m` in the file is 900 seconds, and the stored form gives the same policy."""
+    policy = SeverityPolicy.model_validate(
+        {"title": "Critical", "criteria": ["all"], "response": ["page"], "respond_within": "15m", "resolve_within": "1h"}
+    )
+    assert (policy.respond_within_s, policy.resolve_within_s) == (900, 3600)
+    assert SeverityPolicy.model_validate(policy.model_dump(mode="json", by_alias=True)) == policy
+
+
+@pytest.mark.parametrize("missing", ["title", "criteria", "response", "respond_within", "resolve_within"])
+def test_a_policy_says_everything(missing: str) -> None:
+    """No part of a promise may be left out."""
+    whole = {"title": "x", "criteria": ["x"], "response": ["x"], "respond_within": "1m", "resolve_within": "1h"}
+    with pytest.raises(ValidationError, match=missing):
+        SeverityPolicy.model_validate({key: value for key, value in whole.items() if key != missing})

@@ -1,0 +1,139 @@
+"""The sandbox's Clerk: as strict as Clerk documents its API, and stateful."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bot.sandbox.world import World
+
+HEADERS = {"Authorization": "Bearer sk_test_sandboxsecretkey", "Clerk-API-Version": "2026-05-12"}
+
+
+@pytest.fixture
+def world() -> World:
+    """A world whose Clerk is whole."""
+    return World()
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with Clerk's headers."""
+    app = web.Application()
+    world.add_routes(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", headers=HEADERS) as session:
+        yield session
+    await runner.cleanup()
+
+
+async def call(http: aiohttp.ClientSession, method: str, path: str, **options: Any) -> tuple[int, Any]:
+    """Status and JSON of a call below /clerk/v1."""
+    async with http.request(method, f"/clerk/v1{path}", **options) as response:
+        return response.status, await response.json()
+
+
+async def test_the_default_page_is_ten_sessions(http: aiohttp.ClientSession) -> None:
+    """Who does not ask for more sees ten, the newest first."""
+    _, page = await call(http, "GET", "/sessions?user_id=user_2many&status=active")
+    assert len(page) == 10
+    assert [s["created_at"] for s in page] == sorted((s["created_at"] for s in page), reverse=True)
+    _, counted = await call(http, "GET", "/sessions?user_id=user_2many&paginated=true&limit=500")
+    assert (len(counted["data"]), counted["total_count"]) == (120, 120)
+
+
+async def test_advancing_the_offset_while_revoking_skips_half(world: World, http: aiohttp.ClientSession) -> None:
+    """The trap of the original script works here as it does at Clerk."""
+    offset = 0
+    while True:
+        _, page = await call(http, "GET", f"/sessions?user_id=user_2many&status=active&limit=10&offset={offset}")
+        if not page:
+            break
+        for session in page:
+            await call(http, "POST", f"/sessions/{session['id']}/revoke")
+        offset += 10
+    assert len(world.clerk.live_sessions("user_2many")) == 60
+
+
+async def test_there_is_no_filter_for_pending(http: aiohttp.ClientSession) -> None:
+    """A pending session shows in the list of all statuses only."""
+    assert (await call(http, "GET", "/sessions?user_id=user_2pending&status=pending"))[0] == 422
+    _, active = await call(http, "GET", "/sessions?user_id=user_2pending&status=active")
+    _, every = await call(http, "GET", "/sessions?user_id=user_2pending")
+    assert {session["status"] for session in active} == {"active"}
+    assert "pending" in {session["status"] for session in every}
+
+
+@pytest.mark.parametrize(
+    "query", ["", "status=active", "user_id=", "user_id=user_2demo&limit=501", "user_id=user_2demo&limit=0",
+              "user_id=user_2demo&offset=-1", "user_id=user_2demo&limit=x", "user_id=user_2demo&status=alive"],
+)  # fmt: skip
+async def test_bad_queries(http: aiohttp.ClientSession, query: str) -> None:
+    """Whose sessions must be said, and every parameter must be one that Clerk documents."""
+    status, body = await call(http, "GET", f"/sessions?{query}")
+    assert status == 422
+    assert body["errors"][0].keys() == {"code", "message", "long_message", "meta"}
+    assert body["clerk_trace_id"]
+
+
+async def test_revoking(world: World, http: aiohttp.ClientSession) -> None:
+    """A revoked session leaves the list of active ones; a second time is refused; an unknown one is 404."""
+    status, session = await call(http, "POST", "/sessions/sess_2demo0001/revoke")
+    assert (status, session["status"]) == (200, "revoked")
+    _, active = await call(http, "GET", "/sessions?user_id=user_2demo&status=active")
+    assert len(active) == 6
+    assert (await call(http, "GET", "/sessions/sess_2demo0001"))[1]["status"] == "revoked"
+    assert (await call(http, "POST", "/sessions/sess_2demo0001/revoke"))[0] == 400
+    assert (await call(http, "POST", "/sessions/sess_nosuch/revoke"))[0] == 404
+    assert len(world.clerk.live_sessions("user_2demo")) == 6
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "Bearer sk_test_other"}, 401),
+        ({"Authorization": ""}, 401),
+        ({"Clerk-API-Version": "2021-02-05"}, 400),
+    ],
+)
+async def test_headers(http: aiohttp.ClientSession, headers: dict[str, str], status: int) -> None:
+    """The key and the version of the API are both demanded."""
+    assert (await call(http, "GET", "/sessions?user_id=user_2demo", headers=headers))[0] == status
+
+
+@pytest.mark.parametrize(("state", "status"), [("unauthorized", 401), ("rate_limited", 429), ("error", 500)])
+async def test_the_switch_of_the_api(world: World, http: aiohttp.ClientSession, state: str, status: int) -> None:
+    """Each trouble comes in Clerk's shape, the rate limit with its wait."""
+    world.set("clerk_api", state)
+    async with http.get("/clerk/v1/users/user_2demo") as response:
+        assert response.status == status
+        assert (response.headers.get("Retry-After") is not None) is (status == 429)
+        assert (await response.json())["errors"]
+
+
+async def test_a_web_page_in_the_way(world: World, http: aiohttp.ClientSession) -> None:
+    """With the switch on `html` everything is somebody's sign-in page, with status 200."""
+    world.set("clerk_api", "html")
+    async with http.get("/clerk/v1/users/user_2demo") as response:
+        assert (response.status, response.content_type) == (200, "text/html")
+
+
+async def test_some_limited_calls(world: World, http: aiohttp.ClientSession) -> None:
+    """A test can limit the next few calls only."""
+    world.clerk.limited_calls = 1
+    assert (await call(http, "GET", "/users/user_2demo"))[0] == 429
+    assert (await call(http, "GET", "/users/user_2demo"))[0] == 200
+    assert (await call(http, "GET", "/users/user_nobody"))[0] == 404
+    assert (await call(http, "GET", "/nothing"))[0] == 404
+
+
+async def test_the_cast(world: World) -> None:
+    """The users that the docs and the scenarios count on."""
+    live = {user_id: len(world.clerk.live_sessions(user_id)) for user_id in world.clerk.users}
+    assert live == {"user_2demo": 7, "user_2quiet": 0, "user_2many": 120, "user_2pending": 3}
