@@ -6,7 +6,7 @@ BENCH_ARGS ?=
 LOCK_ARGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 RUNTIME := $(VENV)/.muster-runtime
 DEV := $(VENV)/.muster-dev
 

@@ -333,9 +333,7 @@ class _Readiness:
 
 async def _listen(stack: AsyncExitStack, settings: Settings, front: Front) -> int:
     """The port that is listened on. Raises: ConfigError when it is taken."""
-    app_runner = web.AppRunner(
-        make_front(front), access_log=None, handle_signals=False, shutdown_timeout=GRACE_S
-    )
+    app_runner = web.AppRunner(make_front(front), access_log=None, handle_signals=False, shutdown_timeout=GRACE_S)
     await app_runner.setup()
     stack.push_async_callback(app_runner.cleanup)
     site = web.TCPSite(app_runner, settings.host, settings.port)

@@ -30,7 +30,7 @@ class HealthParams(ActionParams):
     def _is_an_address(cls, value: str) -> str:
         if "${" in value:
             raise ValueError("holds a variable without a value: give it one in services.yml or in MUSTER_VAR_…")
-        if not value.startswith(("http://", "https://")):
+        if not value.startswith(("http://", "https://", "/")):  # "/…": its variable is empty, which is said when it runs
             raise ValueError("must begin with http:// or https://")
         return value
 
@@ -51,15 +51,30 @@ def http_actions() -> tuple[ActionSpec, ...]:
 
 async def check_health(params: HealthParams, context: ActionContext) -> Outcome:
     """`failing` is what users meet too: a bad report, 5xx, silence. An answer that is no report stays `unknown`."""
-    host = (urlsplit(params.url).hostname or "").casefold()
+    if params.url.startswith("/"):
+        return _not_configured("the application's address is not set")
+    host = _host_of(params.url)
     if _is_placeholder(host):
-        return Outcome(
-            state=State.UNKNOWN,
-            value="not configured",
-            summary=f"Not configured: {host} is a placeholder, so nothing was probed",
-            remedy="Set the application's address in services.yml or in its MUSTER_VAR_… variable",
-        )
+        return _not_configured(f"{host} is a placeholder")
     return _outcome_of(await context.providers.health().probe(params.url), host)
+
+
+def _host_of(url: str) -> str:
+    """ "" when there is none to be read; the probe then says what is wrong with the address."""
+    try:
+        return (urlsplit(url).hostname or "").casefold()
+    except ValueError:
+        return ""
+
+
+def _not_configured(why: str) -> Outcome:
+    return Outcome(
+        state=State.UNKNOWN,
+        value="not configured",
+        summary=f"Not configured: {why}, so nothing was probed",
+        remedy="Set app_url of the service in services.yml, or MUSTER_VAR_<SERVICE>_APP_URL "
+        "(for Clerk: MUSTER_VAR_CLERK_APP_URL)",
+    )
 
 
 def _is_placeholder(host: str) -> bool:

@@ -82,9 +82,10 @@ def parse_params(spec: ActionSpec, raw_params: Mapping[str, Any]) -> ActionParam
     try:
         return spec.params.model_validate(dict(raw_params))
     except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
         problems = "; ".join(
-            f"{clean('.'.join(str(part) for part in problem['loc']), max_chars=60)}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+            f"{clean('.'.join(map(str, problem['loc'])), max_chars=60)}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in found
         )
         raise UserError(f"{spec.name} cannot run with these parameters: {redact(problems)}") from None
 
@@ -130,7 +131,7 @@ def _presentable(outcome: Outcome, known: Iterable[str]) -> Outcome:
             "summary": _line(_sentence(outcome.summary), SUMMARY_MAX_CHARS, secrets),
             "value": _line(outcome.value, VALUE_MAX_CHARS, secrets),
             "details": _lines(outcome.details, secrets),
-            "remedy": _line(_sentence(outcome.remedy), SUMMARY_MAX_CHARS, secrets),
+            "remedy": _line(_sentence(outcome.remedy[:1].upper() + outcome.remedy[1:]), SUMMARY_MAX_CHARS, secrets),
             "facts": facts,
         }
     )
@@ -148,6 +149,5 @@ def _line(text: str, max_chars: int, known: Iterable[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+    """With its full stop. A summary may begin with an id or a host name, so its first letter stays as it is."""
+    return text if not text or text[-1] in ".!?…" else f"{text}."

@@ -135,6 +135,9 @@ class Step(BaseModel):
         return self
 
 
+Branch.model_rebuild()  # steps and branches hold each other
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRef:
     """A step and where it stands. ``depth`` is 0 at the top level; ``branch`` is (id of the choosing step, id of the

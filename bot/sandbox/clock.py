@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from bot.domain.errors import UserError
+from bot.sandbox.feed import Feed
 
 
 class SandboxClock:
@@ -20,7 +21,8 @@ class SandboxClock:
     nobody else has to know.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
         self.offset_s = 0.0
         self.on_clock_change: Callable[[float], Awaitable[None]] | None = None
         self._moved = asyncio.Event()
@@ -38,6 +40,7 @@ class SandboxClock:
         moved.set()
         if self.on_clock_change is not None:
             await self.on_clock_change(self.offset_s)
+        self._feed.publish("clock", {"now": self.now(), "offset_s": self.offset_s})
         return self.now()
 
     async def sleep(self, duration_s: float) -> None:

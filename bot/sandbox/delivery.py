@@ -35,7 +35,7 @@ class Attempt:
     """One request to the bot. ``status`` None: it never answered; ``reason`` is Slack's word for what went wrong, or None."""
 
     number: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     started_at: float
     duration_ms: float
     status: int | None
@@ -62,12 +62,12 @@ class Delivery:
     """One thing sent to the bot, with every attempt so far. ``kind`` is such as "event message" or "command /incident"."""
 
     kind: str
-    body: bytes
-    content_type: str
-    event: Json | None = None
+    body: bytes = field(repr=False)
+    content_type: str = field(repr=False)
+    event: Json | None = field(default=None, repr=False)
     attempts: list[Attempt] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-    first: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    first: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def ok(self) -> bool:

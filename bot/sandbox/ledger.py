@@ -6,6 +6,7 @@ Written by ``web_api``, ``delivery`` and the middleware of ``server``; read by t
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,11 @@ class Call:
     error: str | None = None
     note: str | None = None
     n: int = 0
+
+    def structure(self, name: str) -> Any:
+        """An argument such as ``blocks`` or ``view`` as a structure, however it was sent; None when it was not."""
+        value = self.arguments.get(name)
+        return json.loads(value) if isinstance(value, str) and value else value
 
     def row(self) -> Json:
         """For the page: moments in epoch seconds of this machine."""

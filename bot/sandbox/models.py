@@ -34,6 +34,7 @@ class User:
     deleted: bool = False
     color: str = "4a154b"
     tz: str = "Europe/Berlin"
+    team_id: str = TEAM_ID
 
     def as_slack(self, *, with_email: bool) -> Json:
         """The user object of users.info; the address only for apps with ``users:read.email``."""
@@ -46,7 +47,7 @@ class User:
             "phone": "",
             "status_text": "",
             "status_emoji": "",
-            "team": TEAM_ID,
+            "team": self.team_id,
         }
         if self.is_bot:
             profile |= {"api_app_id": APP_ID, "bot_id": BOT_ID, "always_active": True}
@@ -54,7 +55,7 @@ class User:
             profile["email"] = self.email
         return {
             "id": self.id,
-            "team_id": TEAM_ID,
+            "team_id": self.team_id,
             "name": self.name,
             "deleted": self.deleted,
             "color": self.color,
@@ -72,7 +73,7 @@ class User:
             "is_app_user": False,
             "updated": 1700000000,
             "is_email_confirmed": not self.is_bot,
-        }
+        } | ({"is_stranger": True} if self.team_id != TEAM_ID else {})
 
 
 @dataclass

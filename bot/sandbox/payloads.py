@@ -49,7 +49,7 @@ def command_form(user: User, channel: Channel, command: str, text: str, *, respo
     """The form fields of a slash command."""
     return {
         "token": VERIFICATION_TOKEN,
-        "team_id": TEAM_ID,
+        "team_id": user.team_id,
         "team_domain": TEAM_DOMAIN,
         "channel_id": channel.id,
         "channel_name": shown_name(channel),
@@ -74,7 +74,7 @@ def shown_name(channel: Channel) -> str:
 def _common(kind: str, user: User) -> Json:
     return {
         "type": kind,
-        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": TEAM_ID},
+        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id},
         "api_app_id": APP_ID,
         "token": VERIFICATION_TOKEN,
         "team": {"id": TEAM_ID, "domain": TEAM_DOMAIN},

@@ -5,6 +5,7 @@ Built by ``muster demo`` and by tests; ``Sandbox`` is the whole interface of thi
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -87,11 +88,11 @@ class Sandbox:
         ack_timeout_s: float = 3.0,
     ) -> None:
         app = read_manifest(manifest)
-        self.clock = SandboxClock()
         self.feed = Feed()
+        self.clock = SandboxClock(self.feed)
         self.faults = Faults()
         self.state = State(self.clock, self.feed, app)
-        self._world = world
+        self.world = world
         self._ledger = Ledger(self.feed, world.ledger if world is not None else ())
         self._tokens = Tokens(bot_token)
         self._uploads = Uploads()
@@ -178,7 +179,7 @@ class Sandbox:
 
     @property
     def calls(self) -> list[Call]:
-        """Every Web API call in the order of their start, those under way too."""
+        """Every Web API call in the order of their start, those under way too; a response_url counts as a method."""
         return self._ledger.calls
 
     @property
@@ -223,7 +224,7 @@ class Sandbox:
             stream=self._stream,
             ledger=self._ledger,
             clock=self.clock,
-            world=self._world,
+            world=self.world,
         )
         app.add_routes(control.routes())
         app.add_routes(
@@ -238,8 +239,8 @@ class Sandbox:
         )
         if PAGE.is_dir():
             app.router.add_static("/static/", PAGE)
-        if self._world is not None:
-            self._world.add_routes(app)
+        if self.world is not None:
+            self.world.add_routes(app)
         return app
 
     @web.middleware
@@ -256,14 +257,19 @@ class Sandbox:
             body = json.loads(await request.read())
         except (ValueError, RecursionError):
             body = None
+        call = self._ledger.begin("response_url", body if isinstance(body, dict) else {})
+        await asyncio.sleep(self.web_api.latency_s)
         try:
             self._response_urls.use(request.match_info["key"], body)
+            response = web.Response(text="ok")
         except SlackRefusal as refusal:
             gone = refusal.code in ("used_url", "expired_url", "invalid_url")
-            return web.json_response(refusal.answer(), status=404 if gone else 400)
-        finally:
-            self.courier.flush()
-        return web.Response(text="ok")
+            call.error = refusal.code
+            response = web.json_response(refusal.answer(), status=404 if gone else 400)
+        call.ok = call.error is None
+        self.courier.flush()
+        self._ledger.end(call, status=response.status)
+        return response
 
     async def _upload(self, request: web.Request) -> web.Response:
         upload = self._uploads.find(request.match_info["file_id"])

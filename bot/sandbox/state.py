@@ -95,10 +95,6 @@ class State:
         """The channel of this name, archived ones included, since their names stay taken."""
         return next((one for one in self.channels.values() if one.name == name and not one.is_im), None)
 
-    def message(self, channel: Channel, ts: str) -> Json | None:
-        """A message that everybody in the channel sees, or None."""
-        return channel.messages.get(ts)
-
     def sees(self, user_id: str, channel: Channel) -> bool:
         """Whether this person may look into the channel: members, and for public channels everybody but guests."""
         return user_id in channel.members or (channel.is_open and not self.users[user_id].is_guest)
@@ -130,11 +126,14 @@ class State:
             self.emit(event | {"channel": channel.id, "channel_type": channel.kind}, f"message.{_PLURAL[channel.kind]}")
 
     def _publish(self, kind: str, channel: Channel, payload: Json) -> None:
-        self.feed.publish(kind, {"channel": channel.id, **payload}, None if channel.is_open else channel.members)
+        self.feed.publish(kind, {"channel": channel.id, **payload}, self._audience(channel))
+
+    def _audience(self, channel: Channel) -> list[str]:
+        return [user_id for user_id in self.users if self.sees(user_id, channel)]
 
     def publish_channel(self, channel: Channel, *also: str) -> None:
         """Tell the page how the channel looks now; ``also`` are people who have just left it."""
-        audience = None if channel.is_open else [*channel.members, *also]
+        audience = [*self._audience(channel), *also]
         self.feed.publish("channel", lambda user_id: {"channel": self.channel_for(channel, user_id)}, audience)
 
     def channel_for(self, channel: Channel, user_id: str) -> Json:
@@ -209,8 +208,14 @@ class State:
 
     def post_as_user(self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None, **content: Any) -> Json:
         """A message that a person wrote."""
-        fields = {"client_msg_id": secrets.token_hex(16), "user": user_id, "text": text, **content}
+        team = self.users[user_id].team_id
+        fields = {"client_msg_id": secrets.token_hex(16), "user": user_id, "text": text, "team": team, **content}
         return self._post(self.channels[channel_id], fields, thread_ts)
+
+    def post_as_other_bot(self, channel_id: str, text: str, *, name: str) -> Json:
+        """A message of another app of the workspace."""
+        fields = {"subtype": "bot_message", "bot_id": "B0OTHER", "username": name, "text": text}
+        return self._post(self.channels[channel_id], fields)
 
     def post_system(self, channel: Channel, subtype: str, user_id: str, text: str, **content: Any) -> Json:
         """A line of Slack's own, such as "has joined the channel"."""

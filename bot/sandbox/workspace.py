@@ -7,18 +7,18 @@ not there cannot be clicked: UserError), changes the state, is delivered to the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.domain.errors import ForbiddenError, UserError
 from bot.sandbox import payloads
 from bot.sandbox.blocks import elements_of
-from bot.sandbox.composer import as_sent, rich_text
+from bot.sandbox.composer import as_command, as_message, rich_text
 from bot.sandbox.delivery import Attempt, Courier, Delivery
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.inputs import REQUIRED, action_of, chosen, fault_of, initial_value, is_empty
-from bot.sandbox.models import BOT_USER_ID, Channel, Json, User
+from bot.sandbox.models import BOT_USER_ID, TEAM_ID, Channel, Json, User
 from bot.sandbox.response_urls import ResponseUrl, ResponseUrls
 from bot.sandbox.state import State, is_system
 from bot.sandbox.triggers import Triggers
@@ -40,7 +40,7 @@ class Result:
     errors: dict[str, str] = field(default_factory=dict)
     response: Json | None = None
     ts: str | None = None
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list, repr=False)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -152,6 +152,25 @@ class Workspace:
             raise UserError(f"#{place.name} is archived: nobody can write there.")
         return place
 
+    def add_user(
+        self,
+        handle: str,
+        real_name: str,
+        *,
+        is_guest: bool = False,
+        deleted: bool = False,
+        team_id: str = TEAM_ID,
+        channels: Iterable[str] = ("general",),
+    ) -> User:
+        """One more person, in these channels; with another ``team_id`` somebody of another workspace (Slack Connect)."""
+        user = User(self._state.new_id("U"), handle, real_name, is_guest=is_guest, deleted=deleted, team_id=team_id)
+        user.email = f"{handle}@example.com"
+        self._state.users[user.id] = user
+        for name in channels:
+            self._state.join(self.channel(name), user.id)
+        self._courier.flush()
+        return user
+
     # Writing
 
     async def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> Result:
@@ -163,7 +182,7 @@ class Workspace:
         place = self._joined(person, channel)
         if thread_ts is not None and thread_ts not in place.messages:
             raise UserError(f"There is no message {thread_ts} in #{place.name} to reply to.")
-        sent = as_sent(text.strip(), self._names())
+        sent = as_message(text.strip(), self._names())
         if not sent:
             raise UserError("There is nothing to send: the message is empty.")
         message = self._state.post_as_user(place.id, person.id, sent, thread_ts=thread_ts, blocks=rich_text(sent))
@@ -174,6 +193,11 @@ class Workspace:
         if f"<@{BOT_USER_ID}>" in message["text"] and BOT_USER_ID in place.members and not place.is_im:
             event = {name: value for name, value in message.items() if name not in ("reply_count", "reply_users")}
             self._state.emit(event | {"type": "app_mention", "channel": place.id, "event_ts": message["ts"]})
+
+    async def say_as_other_bot(self, channel: str, text: str, *, name: str = "Deploy bot") -> Result:
+        """A message of another app."""
+        message = self._state.post_as_other_bot(self.channel(channel).id, text, name=name)
+        return await self._told(Result(ts=message["ts"]))
 
     def _names(self) -> dict[str, str]:
         names = {f"@{user.name}": f"<@{user.id}>" for user in self._state.users.values()}
@@ -186,7 +210,7 @@ class Workspace:
         person = self.user(user)
         place = self._joined(person, channel)
         self._own(person, place, ts)
-        sent = as_sent(text.strip(), self._names())
+        sent = as_message(text.strip(), self._names())
         self._state.edit_message(place.id, ts, {"text": sent, "blocks": rich_text(sent)}, editor=person.id)
         return await self._told(Result(ts=ts))
 
@@ -288,7 +312,7 @@ class Workspace:
         command = next((one for one in self._state.app.commands if one.command == name), None)
         if command is None:
             return Result(ok=False, error="is not a valid command. In Slack, you can send messages that start with a slash")
-        rest = as_sent(rest.strip(), self._command_names(), mentions=command.should_escape)
+        rest = as_command(rest.strip(), self._command_names() if command.should_escape else {})
         url = self._response_urls.issue(person.id, place.id)
         fields = payloads.command_form(person, place, name, rest, response_url=url, trigger_id=self._triggers.issue(person.id))
         delivery = await self._courier.send_form(f"command {name}", fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -56,8 +56,22 @@ def build(model: type[Model], data: Data, document: Document) -> tuple[Model | N
     try:
         return model.model_validate(data, by_alias=True, by_name=False), ()
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=True)
+        found = telling(error.errors(include_url=False), model)
         return None, tuple(fault_of(document, (), detail, model) for detail in found)
+
+
+def telling(details: Sequence[ErrorDetails], model: type[BaseModel]) -> Iterator[ErrorDetails]:
+    """``details`` without those that only follow from another one.
+
+    A list whose entries are at fault counts as empty for pydantic, and a key that is misspelt is missing as well.
+    """
+    extra = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    meant = {(*loc[:-1], closest(str(loc[-1]), allowed_keys(model, loc[:-1]))) for loc in extra}
+    for detail in details:
+        loc = detail["loc"]
+        inside = any(other["loc"][: len(loc)] == loc and len(other["loc"]) > len(loc) for other in details)
+        if not (detail["type"] == "too_short" and inside) and not (detail["type"] == "missing" and loc in meant):
+            yield detail
 
 
 def fault_of(document: Document, base: YamlPath, detail: ErrorDetails, model: type[BaseModel]) -> Fault:
@@ -78,12 +92,18 @@ def fault_of(document: Document, base: YamlPath, detail: ErrorDetails, model: ty
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """ "did you mean …?", or what there is, or "" when there is nothing."""
-    names = sorted(known)
-    by_folded = {item.casefold(): item for item in names}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    names = sorted(set(known))
+    close = closest(name, names)
     if close:
-        return f"did you mean “{by_folded[close[0]]}”?"
+        return f"did you mean “{close}”?"
     return f"there is only {', '.join(names)}" if names else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that was probably meant by ``name``."""
+    by_folded = {item.casefold(): item for item in known}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None
 
 
 def _subject(path: YamlPath) -> str:

@@ -28,7 +28,12 @@ from bot.domain.severity import Severity, SeverityPolicy
 from bot.storage.model_faults import build, fault_of
 from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, find_runbooks
 from bot.storage.runbook_rules import Actions, Finding, Surroundings, check_runbook, level_findings, repeated
-from bot.storage.runbook_variables import check_variable, override_variables, replace_variables
+from bot.storage.runbook_variables import (
+    nested_variables,
+    override_variables,
+    replace_variables,
+    unset_variables,
+)
 from bot.storage.yaml_strict import Document, Fault, YamlPath, load_yaml
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -210,11 +215,10 @@ class _Loading:
             return None
         document, content = read
         self._find(document, repeated(_ids("services", content.services), "service"))
+        self._find(document, nested_variables(content.services))
         services, unknown = override_variables(content.services, self.overrides)
         self._find(document, unknown)
-        for index, service in enumerate(services):
-            for name, value in service.vars.items():
-                self._find(document, check_variable(("services", index, "vars", name), service, name, value))
+        self._find(document, unset_variables(services))
         return services
 
     def _contacts(self) -> tuple[Document, ContactsFile] | None:
@@ -272,9 +276,8 @@ class _Loading:
         data = document.data
         named = data.get("service") if isinstance(data, dict) else None
         service = next((item for item in services or () if item.id == named), None)
-        if service is not None:
-            data, findings = replace_variables(data, service)
-            self._find(document, findings)
+        data, findings = replace_variables(data, service)
+        self._find(document, findings)
         runbook, faults = build(Runbook, data, document)
         self.faults += faults
         if runbook is not None:

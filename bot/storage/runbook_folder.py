@@ -6,6 +6,7 @@ inside the folder; names that begin with a dot are not looked at.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from bot.storage.yaml_strict import Fault, Level
 
 SERVICES, CONTACTS, SEVERITIES, POLICY = "services.yml", "contacts.yml", "severities.yml", "policy.yml"
 TEMPLATES = "templates"
-MAX_FOLDER_DEPTH = 8
 
 _AT_THE_TOP = frozenset({SERVICES, CONTACTS, SEVERITIES, POLICY})
 
@@ -22,7 +22,7 @@ def find_runbooks(folder: Path) -> tuple[list[Path], list[Fault]]:
     """The runbooks in sub-folders of ``folder``, by path, and a fault for each file that looks like a lost one."""
     runbooks: list[Path] = []
     faults: list[Fault] = []
-    for path in _files(folder, folder, MAX_FOLDER_DEPTH, faults):
+    for path in _Walk(folder, faults).files():
         if path.suffix == ".yaml":
             faults.append(_fault(path, "is not read: its name ends in .yaml", "rename it to .yml"))
         elif path.suffix == ".yml" and path.parent != folder:
@@ -34,21 +34,38 @@ def find_runbooks(folder: Path) -> tuple[list[Path], list[Fault]]:
     return runbooks, faults
 
 
-def _files(folder: Path, top: Path, depth: int, faults: list[Fault]) -> Iterator[Path]:
-    """Everything that is no folder, pipes and dead links included: whoever reads them says what is wrong with them."""
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        reason = (error.strerror or "it cannot be read").lower()
-        faults.append(_fault(folder, f"cannot be read: {reason}", "check its permissions"))
-        return
-    for path in paths:
-        if path.name.startswith("."):
-            continue
-        if not path.is_dir() or path.suffix in (".yml", ".yaml"):
-            yield path
-        elif (folder, path.name) != (top, TEMPLATES) and depth and path.resolve().is_relative_to(top.resolve()):
-            yield from _files(path, top, depth - 1, faults)
+class _Walk:
+    """One way through the folder; a folder to which several links lead is walked once, so that a loop of links ends."""
+
+    def __init__(self, top: Path, faults: list[Fault]) -> None:
+        self._top = top
+        self._real_top = os.path.realpath(top)
+        self._seen: set[str] = set()
+        self._faults = faults
+
+    def files(self) -> Iterator[Path]:
+        """Everything that is no folder, pipes and dead links included: whoever reads them says what is wrong."""
+        yield from self._below(self._top)
+
+    def _below(self, folder: Path) -> Iterator[Path]:
+        self._seen.add(os.path.realpath(folder))
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            reason = (error.strerror or "it cannot be read").lower()
+            self._faults.append(_fault(folder, f"cannot be read: {reason}", "check its permissions"))
+            return
+        for path in paths:
+            if path.name.startswith("."):
+                continue
+            if not path.is_dir() or path.suffix in (".yml", ".yaml"):
+                yield path
+            elif path != self._top / TEMPLATES and self._is_new(path):
+                yield from self._below(path)
+
+    def _is_new(self, folder: Path) -> bool:
+        real = Path(os.path.realpath(folder))
+        return real.is_relative_to(self._real_top) and str(real) not in self._seen
 
 
 def _fault(path: Path, message: str, remedy: str, *, level: Level = "error") -> Fault:

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from bot.domain.escalation import Contact, EscalationPolicy, ExternalContact, Level
 from bot.domain.phrase_words import is_everyday, phrase_key
 from bot.domain.runbook import Branch, Diagnostic, Runbook, Step
-from bot.storage.model_faults import suggest
+from bot.storage.model_faults import suggest, telling
 from bot.storage.yaml_strict import Level as FaultLevel
 from bot.storage.yaml_strict import YamlPath
 
@@ -171,7 +171,7 @@ def _action(path: YamlPath, item: Diagnostic | Step, actions: Actions) -> Iterat
     try:
         params.model_validate(item.with_)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        for detail in telling(error.errors(include_url=False), params):
             yield from _parameter(path, item, detail, params)
 
 

@@ -9,7 +9,7 @@ value is never looked into, and nothing here is a template language. What does n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bot.domain.service import ENVIRONMENT_PREFIX, VARIABLE, Service, environment_name, substitute
 from bot.storage.model_faults import suggest
@@ -22,22 +22,25 @@ _NOWHERE = "unset.invalid"
 2606."""
 
 
-def replace_variables(data: Data, service: Service) -> tuple[Data, tuple[Finding, ...]]:
-    """``data`` (a runbook) with the variables of ``service`` replaced where that is allowed, and what was found."""
+def replace_variables(data: Data, service: Service | None) -> tuple[Data, tuple[Finding, ...]]:
+    """``data`` (a runbook) with the variables of ``service`` replaced where that is allowed, and what was found.
+
+    A service that is not known (None) has its own fault; nothing is said about its variables.
+    """
     findings: list[Finding] = []
     return _replaced(data, (), service, findings), tuple(findings)
 
 
-def _replaced(data: Data, path: YamlPath, service: Service, findings: list[Finding]) -> Data:
+def _replaced(data: Data, path: YamlPath, service: Service | None, findings: list[Finding]) -> Data:
     if isinstance(data, dict):
         return {key: _replaced(value, (*path, key), service, findings) for key, value in data.items()}
     if isinstance(data, list):
         return [_replaced(value, (*path, index), service, findings) for index, value in enumerate(data)]
     if "${" not in data:
         return data
-    found = tuple(_findings(data, path, service))
+    found = tuple(_findings(data, path, service)) if service else ()
     findings += found
-    return _harmless(data) if found else substitute(data, service.vars)
+    return _harmless(data) if found or service is None else substitute(data, service.vars)
 
 
 def _harmless(text: str) -> str:
@@ -73,15 +76,26 @@ def _is_for_people(path: YamlPath) -> bool:
     return path[-1] == "guide" or (path[-1] == "url" and ("link" in path or "links" in path))
 
 
-def check_variable(path: YamlPath, service: Service, name: str, value: str) -> Iterator[Finding]:
-    """A variable that is not set is only a warning: what needs it answers "unknown". One in another is never
-    replaced."""
-    variable = environment_name(service.id, name)
-    if not value and service.enabled:
-        message = f"the variable “{name}” of “{service.id}” has no value: what needs it will answer “unknown”"
-        yield Finding(path=path, message=message, remedy=f"write it here, or set {variable}", level="warning")
-    if "${" in value:
-        yield Finding(path=path, message="a value cannot use another variable", remedy="write the value out")
+def nested_variables(services: Iterable[Service]) -> Iterator[Finding]:
+    """A variable in the value of another would never be replaced."""
+    for path, _, _, value in _values(services):
+        if "${" in value:
+            yield Finding(path=path, message="a value cannot use another variable", remedy="write the value out")
+
+
+def unset_variables(services: Iterable[Service]) -> Iterator[Finding]:
+    """A variable without a value is only a warning: what needs it answers "unknown"."""
+    for path, service, name, value in _values(services):
+        if not value and service.enabled:
+            message = f"the variable “{name}” of “{service.id}” has no value: what needs it will answer “unknown”"
+            remedy = f"write it here, or set {environment_name(service.id, name)}"
+            yield Finding(path=path, message=message, remedy=remedy, level="warning")
+
+
+def _values(services: Iterable[Service]) -> Iterator[tuple[YamlPath, Service, str, str]]:
+    for index, service in enumerate(services):
+        for name, value in service.vars.items():
+            yield ("services", index, "vars", name), service, name, value
 
 
 def override_variables(

@@ -117,7 +117,7 @@ async def test_running_again_changes_nothing(world: World, context: ActionContex
     await revoke(context)
     world.ledger.clear()
     outcome = await revoke(context)
-    assert (outcome.state, outcome.summary) == (State.OK, "User_2demo had no active sessions.")
+    assert (outcome.state, outcome.summary) == (State.OK, "user_2demo had no active sessions.")
     assert revocations(world) == []
 
 

@@ -59,7 +59,7 @@ async def test_no_report_is_unknown(context: ActionContext, serve: Any, status: 
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "gopher://127.0.0.1/", "/api/health", "", "${app_url}/api/health", "x" * 3000, None, 7]
+    "url", ["file:///etc/passwd", "gopher://127.0.0.1/", "api/health", "", "${app_url}/api/health", "x" * 3000, None, 7]
 )
 async def test_what_is_no_address_is_refused(context: ActionContext, world: World, url: Any) -> None:
     """Another scheme, an empty address or a variable without a value: nothing is probed."""
@@ -75,3 +75,18 @@ async def test_placeholders_are_not_probed(context: ActionContext, host: str) ->
     outcome = await health(context, f"https://{host}/api/health")
     assert (outcome.state, outcome.value) == (State.UNKNOWN, "not configured")
     assert "services.yml" in outcome.remedy
+
+
+async def test_an_address_that_is_not_set(context: ActionContext, world: World) -> None:
+    """With an empty app_url only the path is left: the variable to set is named, and nothing is probed."""
+    outcome = await health(context, "/api/health/clerk")
+    assert (outcome.state, outcome.value) == (State.UNKNOWN, "not configured")
+    assert "MUSTER_VAR_CLERK_APP_URL" in outcome.remedy
+    assert world.ledger == []
+
+
+async def test_an_address_that_no_url_parser_takes(context: ActionContext) -> None:
+    """A broken address is unknown with its reason, not a crash."""
+    outcome = await health(context, "http://[::1/health")
+    assert outcome.state is State.UNKNOWN
+    assert "is not a URL" in outcome.summary

@@ -194,8 +194,9 @@ def read_params(view: Mapping[str, Any], params: type[BaseModel], given: Mapping
             name = str(problem["loc"][0]) if problem["loc"] else ""
             field = params.model_fields.get(name)
             extra = field.json_schema_extra if field and isinstance(field.json_schema_extra, dict) else {}
-            example = f" It looks like {extra['placeholder']}." if extra.get("placeholder") else ""
-            problems[f"param:{name}"] = cut(f"{problem['msg']}.{example}", max_chars=150)
+            wrong = "That is not one" if problem["type"] == "string_pattern_mismatch" else str(problem["msg"])
+            example = f"; it looks like {extra['placeholder']}" if extra.get("placeholder") else ""
+            problems[f"param:{name}"] = cut(f"{wrong}{example}.", max_chars=150)
         raise FieldErrors(problems) from None
 
 

@@ -15,6 +15,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import ConflictError, MusterError, PermanentError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.text import readable
@@ -52,7 +53,7 @@ def make_app(tools: Tools, *, bot_token: str, signing_secret: str) -> AsyncApp:
         return result
 
     app = AsyncApp(
-        client=tools.slack.client,
+        client=_without_token(tools.slack.client),
         signing_secret=signing_secret,
         authorize=authorize,
         process_before_response=True,
@@ -66,6 +67,11 @@ def make_app(tools: Tools, *, bot_token: str, signing_secret: str) -> AsyncApp:
     app.view_closed(_EVERYTHING)(listeners.on_view_closed)
     app.shortcut(_EVERYTHING)(listeners.on_shortcut)
     return app
+
+
+def _without_token(client: AsyncWebClient) -> AsyncWebClient:
+    """Bolt takes the token from the authorization, and warns when the client has one of its own."""
+    return AsyncWebClient(base_url=client.base_url, session=client.session, timeout=client.timeout, retry_handlers=[])
 
 
 async def dispatch(app: AsyncApp, body: str, headers: Mapping[str, str]) -> BoltResponse:

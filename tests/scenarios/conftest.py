@@ -1,0 +1,162 @@
+"""The whole bot against the sandbox: its HTTP, its signatures, its Slack and its world, with time that the test moves."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import redis.asyncio as redis
+import yaml
+
+from bot.app import Muster, running
+from bot.sandbox.server import Sandbox
+from bot.sandbox.world import World
+from bot.settings import load_settings
+from tests.conftest import ROOT
+
+Json = dict[str, Any]
+MANIFEST = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
+
+
+class Stage:
+    """A running bot in a workspace, and what one looks at. ``restart`` ends the bot and starts it again."""
+
+    def __init__(self, sandbox: Sandbox, world: World, environment: dict[str, str]) -> None:
+        self.sandbox = sandbox
+        self.world = world
+        self.environment = environment
+        self.workspace = sandbox.workspace
+        self.muster: Muster
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Start the bot."""
+        settings = load_settings(self.environment)
+        self.muster = await self._stack.enter_async_context(running(settings))
+        self.sandbox.bot_url = self.muster.url
+
+        async def move(offset_s: float) -> None:
+            await self.muster.store.set_clock_offset(offset_s)
+            self.muster.worker.wake()
+
+        self.sandbox.clock.on_clock_change = move
+
+    async def stop(self) -> None:
+        """End it as SIGTERM does."""
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    async def wait(self, predicate: Callable[[], Any], what: str, timeout_s: float = 5) -> Any:
+        """The first true answer of ``predicate``, looked at whenever something changes in Slack or the world."""
+        return await self.sandbox.wait_for(predicate, timeout_s=timeout_s, what=what)
+
+    async def advance(self, seconds: float) -> None:
+        """Move time, for Slack, for the world and for Muster."""
+        await self.sandbox.clock.advance(seconds)
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def rooms(self) -> list[Any]:
+        """The incident rooms."""
+        return [channel for channel in self.workspace.channels if channel.name.startswith("inc-")]
+
+    async def room(self) -> Any:
+        """The one incident room, with its card in it."""
+        found = await self.wait(self.rooms, "a room")
+        assert len(found) == 1, [channel.name for channel in found]
+        await self.wait(lambda: self.messages(found[0].name), "the card")
+        return found[0]
+
+    def messages(self, channel: str, **options: Any) -> list[Json]:
+        """What is in a channel."""
+        return self.workspace.messages(channel, **options)
+
+    def card(self, channel: str) -> Json:
+        """The first message of a room."""
+        return self.messages(channel)[0]
+
+    async def sees(self, channel: str, text: str, *, user: str | None = None, timeout_s: float = 5) -> Json:
+        """The newest message of a channel that shows ``text``, as soon as there is one."""
+
+        def look() -> Json | None:
+            shown = [message for message in self.messages(channel, user=user) if text in said(message)]
+            return shown[-1] if shown else None
+
+        found: Json = await self.wait(look, f"“{text}” in {channel}", timeout_s)
+        return found
+
+    async def click(self, user: str, channel: str, message: Json, action_id: str, **options: Any) -> Any:
+        """Press something. ``block_id`` where an action stands more than once."""
+        return await self.workspace.click(user, channel, message["ts"], action_id, **options)
+
+    def called(self, method: str) -> list[Any]:
+        """The calls of one Web API method."""
+        return [call for call in self.sandbox.calls if call.method == method]
+
+
+def said(message: Json) -> str:
+    """Every text of a message, its blocks included."""
+    texts: list[str] = [str(message.get("text", ""))]
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(value.get("text"), str):
+                texts.append(value["text"])
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+
+    walk(message.get("blocks", []))
+    return "\n".join(texts)
+
+
+@contextlib.asynccontextmanager
+async def staged(redis_url: str, **options: Any) -> AsyncIterator[Stage]:
+    """A sandbox and the environment for a bot in it, which is not started yet."""
+    client = redis.Redis.from_url(redis_url)
+    await client.flushdb()
+    await client.aclose()
+    world = World()
+    signing_secret, token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
+    sandbox = Sandbox(
+        signing_secret=signing_secret, bot_token=token, manifest=MANIFEST, world=world, retry_scale=0.001, **options
+    )
+    await sandbox.start()
+    environment = {
+        "SLACK_BOT_TOKEN": token,
+        "SLACK_SIGNING_SECRET": signing_secret,
+        "SLACK_API_URL": sandbox.slack_api_url,
+        "REDIS_URL": redis_url,
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "MUSTER_RUNBOOKS": str(ROOT / "runbooks"),
+        "MUSTER_TIME_TRAVEL": "true",
+        "MUSTER_ENV_FILE": "",
+        **world.environment(sandbox.url),
+    }
+    try:
+        yield Stage(sandbox, world, environment)
+    finally:
+        await sandbox.stop()
+
+
+@pytest.fixture
+async def unstarted(redis_url: str) -> AsyncIterator[Stage]:
+    """A stage whose bot the test starts itself."""
+    async with staged(f"{redis_url}?db=1") as stage:
+        yield stage
+        await stage.sandbox.courier.stop()  # nothing more for a bot that is about to end
+        await stage.stop()
+
+
+@pytest.fixture
+async def stage(unstarted: Stage) -> Stage:
+    """A stage with a running bot."""
+    await unstarted.start()
+    return unstarted

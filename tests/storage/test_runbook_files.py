@@ -1,0 +1,497 @@
+"""The folder of runbooks: what a good one becomes, and where each fault of a bad one is."""
+
+# ruff: noqa: E501 - a fault is one line, as it is printed
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bot.domain.catalog import Catalog
+from bot.domain.severity import Severity
+from bot.storage.runbook_files import check_paths, load_catalog, runbook_json_schema
+from bot.storage.yaml_strict import Fault
+
+
+class UrlParams(BaseModel):
+    """Parameters of a probe."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    timeout_s: int = Field(default=5, ge=1, le=30)
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if not value.startswith("http"):
+            raise ValueError("must begin with http")
+        return value
+
+
+class NoParams(BaseModel):
+    """Nothing to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class UserParams(BaseModel):
+    """Parameters of something done to a user."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: str = Field(pattern="^user_[a-z]+$")
+
+
+ACTIONS: dict[str, type[BaseModel]] = {
+    "http.probe": UrlParams,
+    "shop.revoke": UserParams,
+    "shop.restore": UserParams,
+    "shop.status": NoParams,
+}
+
+SERVICES = """\
+services:
+  - id: shop
+    title: The shop
+    vars:
+      url: https://shop.test
+      nested: x
+      unset: ""
+  - id: asleep
+    title: Asleep
+    enabled: false
+    vars: {unset: ""}
+"""
+CONTACTS = """\
+contacts:
+  - {id: on-call, name: On-call engineer, slack: "@oncall"}
+  - {id: lead, name: Engineering lead, phone: +15551234567}
+external:
+  - {id: vendor, name: Vendor, url: "https://vendor.test", note: ask for the manager}
+policies:
+  - id: default
+    levels:
+      - {after: 0m, notify: [on-call]}
+      - {after: 15m, notify: [lead]}
+"""
+SEVERITIES = "".join(
+    f"SEV{n}: {{title: T{n}, criteria: [c], response: [r], respond_within: 15m, resolve_within: {n}h}}\n" for n in (1, 2, 3, 4)
+)
+RUNBOOK = """\
+id: shop-down
+title: Shop down
+service: shop
+severity: SEV1
+symptoms: [Nobody can buy]
+triggers:
+  phrases: [shop down]
+diagnostics:
+  - {id: status, title: Status, run: shop.status}
+  - {id: health, title: Health, run: http.probe, with: {url: "${url}/health", timeout_s: 10}}
+checklist:
+  - {id: confirm, title: Confirm, shows: [status, health]}
+  - {id: revoke, title: Revoke, run: shop.revoke, undo: shop.restore, caution: Careful.}
+  - id: cause
+    title: Whose fault?
+    choose:
+      - id: theirs
+        title: Theirs
+        suggested_when: {diagnostic: status, is: failing}
+        steps:
+          - {id: wait, title: Wait, guide: "See ${url}.", link: {title: Page, url: "${url}/page"}}
+      - id: ours
+        title: Ours
+        steps: [{id: mend, title: Mend}]
+  - {id: review, title: Review}
+links:
+  - {title: Shop, url: "${url}"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A faultless folder, but for two variables that are not set."""
+    top = tmp_path / "runbooks"
+    (top / "shop").mkdir(parents=True)
+    (top / "services.yml").write_text(SERVICES)
+    (top / "contacts.yml").write_text(CONTACTS)
+    (top / "severities.yml").write_text(SEVERITIES)
+    (top / "policy.yml").write_text("on_phrase: ask\ndefault_severity: SEV2\n")
+    (top / "shop" / "down.yml").write_text(RUNBOOK)
+    return top
+
+
+UNSET = "services.yml:7:14: warning: the variable “unset” of “shop” has no value: what needs it will answer “unknown” (write it here, or set MUSTER_VAR_SHOP_UNSET)"
+
+
+def said(faults: tuple[Fault, ...], folder: Path) -> list[str]:
+    """The faults as they are printed, with short paths, without the warning that the fixture brings along."""
+    lines = [str(fault).removeprefix(f"{folder}{os.sep}") for fault in faults]
+    return [line for line in lines if line != UNSET]
+
+
+def load(folder: Path, **overrides: str) -> Catalog:
+    """The catalog of a folder without errors."""
+    result = load_catalog(folder, actions=ACTIONS, overrides=overrides)
+    assert result.catalog is not None, "\n".join(str(fault) for fault in result.faults)
+    return result.catalog
+
+
+def faults_of(folder: Path) -> list[str]:
+    """The faults of a folder that gives no catalog."""
+    result = load_catalog(folder, actions=ACTIONS)
+    assert result.catalog is None
+    return said(result.faults, folder)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Replace the one ``old`` in a file."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {path.name}"
+    path.write_text(text.replace(old, new))
+
+
+def test_a_good_folder_becomes_a_catalog(folder: Path) -> None:
+    """Everything that the files say, in the models; the only fault is the warning about a variable."""
+    result = load_catalog(folder, actions=ACTIONS)
+    assert [str(fault).removeprefix(f"{folder}{os.sep}") for fault in result.faults] == [UNSET]
+    catalog = result.catalog
+    assert catalog is not None
+    assert list(catalog.runbooks) == ["shop-down"]
+    assert list(catalog.services) == ["shop", "asleep"]
+    assert list(catalog.contacts) == ["on-call", "lead"]
+    assert list(catalog.external_contacts) == ["vendor"]
+    assert catalog.contacts["lead"].phone == "+15551234567"
+    assert catalog.severities[Severity.SEV4].resolve_within_s == 4 * 3600
+    assert (catalog.on_phrase, catalog.default_severity) == ("ask", Severity.SEV2)
+    assert catalog.matcher.match("shop is down") is not None
+
+
+def test_variables_are_replaced_everywhere_they_may_stand(folder: Path) -> None:
+    """In the parameters of actions, in guides, in the addresses of links."""
+    runbook = load(folder).runbooks["shop-down"]
+    assert runbook.diagnostics[1].with_ == {"url": "https://shop.test/health", "timeout_s": "10"}
+    wait = runbook.step("wait")
+    assert wait.guide == "See https://shop.test."
+    assert wait.link is not None
+    assert wait.link.url == "https://shop.test/page"
+    assert runbook.links[0].url == "https://shop.test"
+
+
+@pytest.mark.parametrize("name", ["SHOP_URL", "MUSTER_VAR_SHOP_URL"])
+def test_the_environment_overrides_a_variable(folder: Path, name: str) -> None:
+    """With or without the prefix; a value that looks like a variable is not replaced in turn."""
+    runbook = load(folder, **{name: "http://127.0.0.1:9/${nested}"}).runbooks["shop-down"]
+    assert runbook.links[0].url == "http://127.0.0.1:9/${nested}"
+
+
+def test_an_override_of_nothing_is_a_fault(folder: Path) -> None:
+    """A slip of the pen in the environment would silently probe the wrong address."""
+    result = load_catalog(folder, actions=ACTIONS, overrides={"SHOP_URI": "x"})
+    assert result.catalog is None
+    assert said(result.faults, folder) == [
+        "services.yml:2:3: MUSTER_VAR_SHOP_URI is set, but no service has that variable (did you mean “MUSTER_VAR_SHOP_URL”?)"
+    ]
+
+
+def test_an_override_gives_a_value_to_what_has_none(folder: Path) -> None:
+    """The warning goes away."""
+    assert load_catalog(folder, actions=ACTIONS, overrides={"SHOP_UNSET": "x"}).faults == ()
+
+
+def test_a_diagnostic_with_an_unset_variable_is_left_for_its_action(folder: Path) -> None:
+    """It keeps the name, so that nothing is contacted, and its outcome can say which variable to set."""
+    change(folder / "shop" / "down.yml", "${url}/health", "${unset}/health")
+    assert load(folder).runbooks["shop-down"].diagnostics[1].with_["url"] == "${unset}/health"
+
+
+def test_policy_may_be_left_out(folder: Path) -> None:
+    """Phrases open incidents by default."""
+    (folder / "policy.yml").unlink()
+    catalog = load(folder)
+    assert (catalog.on_phrase, catalog.default_severity) == ("auto", Severity.SEV3)
+
+
+def test_a_silenced_service_has_no_runbooks_but_they_are_checked(folder: Path) -> None:
+    """A fault is found before the service is enabled again."""
+    change(folder / "shop" / "down.yml", "service: shop", "service: asleep")
+    change(folder / "shop" / "down.yml", "${url}/health", "https://x/health")
+    change(folder / "shop" / "down.yml", "See ${url}.", "See.")
+    change(folder / "shop" / "down.yml", "${url}/page", "https://x")
+    change(folder / "shop" / "down.yml", "${url}", "https://x")
+    assert load(folder).runbooks == {}
+    change(folder / "shop" / "down.yml", "run: shop.status", "run: shop.state")
+    assert "there is no action “shop.state”" in faults_of(folder)[0]
+
+
+RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
+    # keys and shapes
+    ("title: Shop down", "titel: Shop down", "2:1: `titel` is not known here (did you mean “title”?)"),
+    ("title: Shop down\n", "", "1:1: the file has no `title` (add `title: …`)"),
+    ("  - {id: review, title: Review}", "  - {id: review}", "25:5: entry 4 of `checklist` has no `title` (add `title: …`)"),
+    ("symptoms: [Nobody can buy]", "symptoms: Nobody", "5:11: `symptoms` is not a list (write [one, two], or lines that begin with “- ”)"),
+    ("{id: review, title: Review}", "review", "25:5: entry 4 of `checklist` is not a mapping (write `key: value` lines below it)"),
+    ("title: Confirm", "title: [Confirm]", "12:26: `title` is not a text (write one value here)"),
+    ("id: shop-down", "id: Shop Down", "1:5: `id` is not an id: Shop Down (use lower-case letters, digits and single hyphens, for example clerk-auth-outage)"),
+    ("severity: SEV1", "severity: sev1", "4:11: `severity` is “sev1”, which is no such word (did you mean “SEV1”?)"),
+    ("severity: SEV1", "severity: P1", "4:11: `severity` is “P1”, which is no such word (there is only SEV1, SEV2, SEV3, SEV4)"),
+    ("is: failing", "is: broken", "19:50: `is` is “broken”, which is no such word (there is only failing, ok, unknown)"),
+    ("title: Mend", "title: Mend, colour: red", "24:41: `colour` is not known here (there is only caution, choose, guide, id, link, run, shows, steps, title, undo, with)"),
+    ("severity: SEV1", "severity: SEV1\nprivate: no", "5:10: `private` is neither true nor false"),
+    ("title: Mend", 'title: "  "', "24:35: `title` is empty (write at least one, or delete the line)"),
+    ("title: Mend", f"title: {'x' * 151}", "24:35: `title` is longer than 150 characters (say it shorter)"),
+    ("title: Mend", "title: Mend, shows: [status], run: shop.revoke", "24:17: entry 1 of `steps` has run and shows (a step is one of them, so make two steps of it)"),
+    ('url: "${url}/page"', "url: javascript:x", "21:84: `url` is not a web address (write https:// and a host, without a user, blanks or < > |)"),
+    # references
+    ("service: shop", "service: shopp", "3:10: there is no service “shopp” (did you mean “shop”?)"),
+    ("shows: [status, health]", "shows: [status, helth]", "12:51: there is no diagnostic “helth” in this runbook (did you mean “health”?)"),
+    ("{diagnostic: status, is", "{diagnostic: page, is", "19:38: there is no diagnostic “page” in this runbook (there is only health, status)"),
+    ("run: shop.status", "run: shop.statsu", "9:38: there is no action “shop.statsu” (did you mean “shop.status”?)"),
+    ("run: shop.revoke", "run: shop.revoke_all", "13:38: there is no action “shop.revoke_all” (did you mean “shop.revoke”?)"),
+    ("undo: shop.restore", "undo: shop.undo", "13:57: there is no action “shop.undo” (did you mean “shop.status”?)"),
+    ("links:", "escalation: {inherit: night}\nlinks:", "26:23: there is no escalation policy “night” (there is only default)"),
+    ("links:", "escalation: {levels: [{after: 5m, notify: [leed]}]}\nlinks:", "26:44: there is no contact “leed” (did you mean “lead”?)"),
+    ("links:", "escalation: {levels: [{after: 5m, notify: [vendor]}]}\nlinks:", "26:44: “vendor” is an external contact, who is never paged (name one of our own contacts)"),
+    ("links:", "escalation: {levels: [{after: 5m, notify: [lead, lead]}]}\nlinks:", "26:50: “lead” is notified twice (delete one of them)"),
+    ("links:", "escalation: {levels: [{after: 5, notify: [lead]}]}\nlinks:", "26:31: `after` is not a duration (write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w)"),
+    ("links:", "escalation: {levels: [{level: two, after: 5m, notify: [lead]}]}\nlinks:", "26:31: `level` is not a whole number"),
+    # parameters of actions
+    ('with: {url: "${url}/health", timeout_s: 10}', "with: {timeout_s: 10}", "10:5: the diagnostic “health” does not say `url`, which http.probe needs (add it: `with: {url: …}`)"),
+    ("timeout_s: 10", "timeout: 10", "10:79: `timeout` is not known here (did you mean “timeout_s”?)"),
+    ("timeout_s: 10", "timeout_s: 60", "10:90: `timeout_s` input should be less than or equal to 30"),
+    ("timeout_s: 10", "timeout_s: soon", "10:90: `timeout_s` input should be a valid integer, unable to parse string as an integer"),
+    ('"${url}/health"', "ftp://x", "10:62: `url` must begin with http"),
+    ("run: shop.revoke,", "run: shop.revoke, with: {user_id: me},", "13:67: `user_id` does not have the form ^user_[a-z]+$: me"),
+    # uniqueness
+    ("checklist:", "  - {id: status, title: Again, run: shop.status}\nchecklist:", "11:10: another diagnostic has the id “status” too (give each its own id)"),
+    ("id: mend", "id: confirm", "24:22: another step has the id “confirm” too (give each its own id)"),
+    ("- id: ours", "- id: theirs", "22:13: another branch of this step has the id “theirs” too (give each its own id)"),
+    ("[shop down]", "[shop down, Shop is DOWN]", "7:24: the phrase “Shop is DOWN” says the same as “shop down” (delete one of them)"),
+    ("        title: Ours\n", "        title: Ours\n        suggested_when: {diagnostic: status, is: failing}\n", "24:25: the branch “ours” waits for the same evidence as one before it (change one of the two conditions)"),
+    # phrases
+    ("[shop down]", '["24/7"]', "7:13: entry 1 of `phrases` has no letters, so nobody can say it (write the words that people use)"),
+    # variables
+    ("${url}/health", "${uri}/health", "10:62: the service “shop” has no variable “uri” (did you mean “url”?)"),
+    ("${url}/health", "${URL}/health", "10:62: “${URL}” is not a variable (write ${name}: lower-case letters, digits and _, closed by })"),
+    ("${url}/health", "${url/health", "10:62: “${url/health” is not a variable (write ${name}: lower-case letters, digits and _, closed by })"),
+    ("See ${url}.", "See ${unset}.", "21:44: the variable “unset” has no value, so this would lead nowhere (give it one in services.yml, or set MUSTER_VAR_SHOP_UNSET)"),
+    ("${url}/page", "${uri}/page", "21:84: the service “shop” has no variable “uri” (did you mean “url”?)"),
+    ("title: Mend", 'title: "Mend ${url}"', "24:35: a ${variable} is not replaced here (use it in `with`, in a `guide` or in the `url` of a link)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "fault"), RUNBOOK_FAULTS, ids=[fault[2][:60] for fault in RUNBOOK_FAULTS])
+def test_faults_of_a_runbook(folder: Path, old: str, new: str, fault: str) -> None:
+    """One mistake gives one fault: its line and column, what is wrong, what to write instead."""
+    change(folder / "shop" / "down.yml", old, new)
+    assert faults_of(folder) == [f"shop/down.yml:{fault}"]
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    """Delete a file."""
+    return lambda folder: (folder / name).unlink()
+
+
+def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Change a file."""
+    return lambda folder: change(folder / name, old, new)
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    """Write a file."""
+
+    def apply(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+    return apply
+
+
+FOLDER_FAULTS: list[tuple[Callable[[Path], None], str]] = [
+    (remove("services.yml"), "services.yml:1:1: is missing (create it; docs/runbooks.md shows how)"),
+    (remove("contacts.yml"), "contacts.yml:1:1: is missing (create it; docs/runbooks.md shows how)"),
+    (remove("severities.yml"), "severities.yml:1:1: is missing (create it; docs/runbooks.md shows how)"),
+    (replace("services.yml", "- id: asleep", "- id: shop"), "services.yml:8:9: another service has the id “shop” too (give each its own id)"),
+    (replace("services.yml", "enabled: false", "enabled: off"), "services.yml:10:14: `enabled` is neither true nor false"),
+    (replace("services.yml", "nested: x", "Nested: x"), "services.yml:6:7: `Nested` is not the name of a variable: Nested (use lower-case letters, digits and _, beginning with a letter)"),
+    (replace("services.yml", "nested: x", "nested: ${url}"), "services.yml:6:15: a value cannot use another variable (write the value out)"),
+    (replace("services.yml", "nested: x", "url: x"), "services.yml:6:7: has the key “url” twice, first in line 5 (keep one of them)"),
+    (replace("contacts.yml", "external:", "  - {id: on-call, name: Again, slack: U012ABC}\nexternal:"), "contacts.yml:4:10: another contact has the id “on-call” too (give each its own id)"),
+    (replace("contacts.yml", "policies:", "  - {id: vendor, name: Again}\npolicies:"), "contacts.yml:6:10: another contact has the id “vendor” too (give each its own id)"),
+    (replace("contacts.yml", '"@oncall"', "oncall"), "contacts.yml:2:50: `slack` is no member and no handle of Slack: oncall (write @handle in quotes, or a member id like U012ABCDEF)"),
+    (replace("contacts.yml", "+15551234567", "0555123"), "contacts.yml:3:47: `phone` is not an international phone number: 0555123 (write it with + and the country code, +15551234567)"),
+    (replace("contacts.yml", "phone: +15551234567", "email: lead"), "contacts.yml:3:47: `email` is not an e-mail address: lead (write name@host)"),
+    (replace("contacts.yml", "notify: [lead]", "notify: [cto]"), "contacts.yml:10:31: there is no contact “cto” (there is only lead, on-call)"),
+    (replace("contacts.yml", "notify: [lead]", "notify: [vendor]"), "contacts.yml:10:31: “vendor” is an external contact, who is never paged (name one of our own contacts)"),
+    (replace("contacts.yml", "notify: [lead]", "notify: []"), "contacts.yml:10:30: `notify` is empty (write at least one, or delete the line)"),
+    (replace("contacts.yml", "id: default", "id: nights"), "contacts.yml:7:3: there is no escalation policy “default” (add it: runbooks inherit it unless they say otherwise)"),
+    (replace("severities.yml", "SEV4", "SEV5"), "severities.yml:4:1: `SEV5` is not known here (did you mean “SEV4”?)"),
+    (replace("severities.yml", "SEV4", "# SEV4"), "severities.yml:1:1: the file has no `SEV4` (add `SEV4: …`)"),
+    (replace("severities.yml", "resolve_within: 3h", "resolve_within: 3"), "severities.yml:3:86: `resolve_within` is not a duration (write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w)"),
+    (write("policy.yml", "on_phrase: always\n"), "policy.yml:1:12: `on_phrase` is “always”, which is no such word (there is only ask, auto, off)"),
+    (write("policy.yml", "on_phrases: ask\n"), "policy.yml:1:1: `on_phrases` is not known here (did you mean “on_phrase”?)"),
+    (write("policy.yml", ""), "policy.yml:1:1: is empty (write the content, or delete the file)"),
+    (write("policy.yml", "- on_phrase\n"), "policy.yml:1:1: the file is not a mapping (write `key: value` lines below it)"),
+    (write("shop/other.yml", RUNBOOK), "shop/other.yml:1:5: the runbook {folder}/shop/down.yml has the id “shop-down” too (give each its own id)"),
+    (write("shop/other.yaml", RUNBOOK), "shop/other.yaml:1:1: is not read: its name ends in .yaml (rename it to .yml)"),
+    (write("other.yml", RUNBOOK), "other.yml:1:1: is not read: it is no file that Muster knows (put runbooks into a sub-folder)"),
+    (write("shop/bad.yml", "a: &x b\n"), "shop/bad.yml:1:4: has an anchor (&…) (take it out; put a text that begins with & in quotes)"),
+    (lambda folder: os.mkfifo(folder / "shop" / "pipe.yml"), "shop/pipe.yml:1:1: is not a regular file (only files are read; move it out of the folder)"),
+    (lambda folder: (folder / "shop" / "dir.yml").mkdir(), "shop/dir.yml:1:1: is not a regular file (only files are read; move it out of the folder)"),
+    (lambda folder: (folder / "shop" / "link.yml").symlink_to("/etc/hostname"), "shop/link.yml:1:1: is a symbolic link that leads out of its folder (put the file itself there)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("apply", "fault"), FOLDER_FAULTS, ids=[fault[1][:60] for fault in FOLDER_FAULTS])
+def test_faults_of_the_other_files(folder: Path, apply: Callable[[Path], None], fault: str) -> None:
+    """Each with its file, line and column; nothing outside of the folder is read, nothing blocks."""
+    apply(folder)
+    found = faults_of(folder)
+    assert found[0] == fault.replace("{folder}", str(folder))
+    assert len(found) == (2 if "no escalation policy" in fault else 1)  # whoever inherits it misses it, too
+
+
+def test_all_faults_are_found_in_one_run(folder: Path) -> None:
+    """In order of file, line and column."""
+    change(folder / "contacts.yml", "notify: [lead]", "notify: [leed]")
+    change(folder / "services.yml", "title: Asleep", "titel: Asleep")
+    change(folder / "shop" / "down.yml", "severity: SEV1", "severity: SEV9")
+    change(folder / "shop" / "down.yml", "id: review", "id: Review")
+    assert [line.split(": ")[0] for line in faults_of(folder)] == [
+        "contacts.yml:10:31",
+        "services.yml:9:5",
+        "shop/down.yml:4:11",
+        "shop/down.yml:25:10",
+    ]
+
+
+def test_a_broken_file_is_not_blamed_on_those_that_refer_to_it(folder: Path) -> None:
+    """One fault in services.yml, none in the runbook that names a service."""
+    (folder / "services.yml").write_text("services: [")
+    (folder / "contacts.yml").write_text("contacts: {")
+    assert [line.split(":")[0] for line in faults_of(folder)] == ["contacts.yml", "services.yml"]
+
+
+def test_a_contact_that_nobody_can_reach_is_a_warning(folder: Path) -> None:
+    """The catalog is usable: paging falls through to the next level."""
+    change(folder / "contacts.yml", ", phone: +15551234567", "")
+    result = load_catalog(folder, actions=ACTIONS)
+    assert result.catalog is not None
+    assert said(result.faults, folder) == [
+        "contacts.yml:3:5: warning: nobody can reach the contact “lead” (add slack, phone or email)"
+    ]
+
+
+def test_a_phrase_of_everyday_words_is_a_warning(folder: Path) -> None:
+    """It would be found in half of all messages."""
+    change(folder / "shop" / "down.yml", "[shop down]", "[shop down, not working]")
+    result = load_catalog(folder, actions=ACTIONS)
+    assert result.catalog is not None
+    assert "warning: the phrase “not working” is made of everyday words" in said(result.faults, folder)[0]
+
+
+def test_what_is_not_there_or_empty(tmp_path: Path) -> None:
+    """A missing folder, a file instead of one, a folder with nothing in it."""
+    missing = load_catalog(tmp_path / "nothing", actions=ACTIONS)
+    assert [str(fault) for fault in missing.faults] == [
+        f"{tmp_path / 'nothing'}:1:1: is not a folder (set MUSTER_RUNBOOKS to the runbooks)"
+    ]
+    faults = load_catalog(tmp_path, actions=ACTIONS).faults
+    assert [fault.message for fault in faults if fault.level == "error"] == ["is missing"] * 3
+    assert [fault.message for fault in faults if fault.level == "warning"] == ["holds no runbook"]
+
+
+def test_templates_and_hidden_names_are_no_runbooks(folder: Path) -> None:
+    """Only the top-level templates/ is left out."""
+    for name in ("templates/review.yml", "templates/deep/x.yml", ".git/x.yml", "shop/.hidden.yml"):
+        write(name, "not: a runbook\n")(folder)
+    write("shop/README.md", "# text\n")(folder)
+    load(folder)
+    write("shop/templates/x.yml", "not: a runbook\n")(folder)
+    assert any(line.startswith("shop/templates/x.yml") for line in faults_of(folder))
+
+
+def test_a_config_map_of_kubernetes_is_read_once(folder: Path) -> None:
+    """Files and folders are links to a hidden folder beside them; a loop of links ends."""
+    (folder / "shop").rename(folder / "..2026")
+    (folder / "..data").symlink_to("..2026")
+    (folder / "shop").symlink_to("..data")
+    (folder / "..2026" / "again").symlink_to("..")
+    assert list(load(folder).runbooks) == ["shop-down"]
+
+
+def test_a_folder_that_leads_out_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    """A symbolic link to another folder brings no runbooks."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "other.yml").write_text(RUNBOOK)
+    (folder / "outside").symlink_to(outside)
+    assert list(load(folder).runbooks) == ["shop-down"]
+
+
+def test_check_of_folders_and_files(folder: Path, tmp_path: Path) -> None:
+    """A file is judged in its folder and only its own faults are shown; alone, what it refers to is not judged."""
+    runbook = folder / "shop" / "down.yml"
+    change(runbook, "shows: [status, health]", "shows: [helth]")
+    change(folder / "contacts.yml", "notify: [lead]", "notify: [leed]")
+    alone = tmp_path / "alone.yml"
+    alone.write_text(RUNBOOK.replace("service: shop", "service: other").replace("run: shop.status", "run: shop.state"))
+
+    def check(*paths: Path) -> list[str]:
+        found = check_paths(paths, actions=ACTIONS)
+        return [str(fault).removeprefix(f"{tmp_path}{os.sep}").split(" (")[0] for fault in found]
+
+    shown = "runbooks/shop/down.yml:12:43: there is no diagnostic “helth” in this runbook"
+    assert check(runbook) == [shown]
+    assert check(folder / "services.yml")[0].startswith("runbooks/services.yml:7:14: warning")
+    assert check(alone) == ["alone.yml:9:38: there is no action “shop.state”"]
+    assert check(tmp_path / "nothing.yml") == ["nothing.yml:1:1: does not exist"]
+    assert shown in check(folder, runbook)
+    assert len(check(folder, runbook)) == 3
+    write("templates/x.yml", "a: b\n")(folder)
+    assert check(folder / "templates" / "x.yml") == ["runbooks/templates/x.yml:1:1: is not read by Muster"]
+
+
+def test_the_schema_describes_what_the_loader_takes() -> None:
+    """A JSON Schema that editors understand, with the keys of the file and a description of each."""
+    schema = runbook_json_schema()
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "Muster runbook"
+    assert schema["additionalProperties"] is False
+    step = schema["$defs"]["Step"]["properties"]
+    assert set(step) == {
+        "id", "title", "run", "with", "shows", "choose", "steps", "caution", "undo", "guide", "link",
+    }  # fmt: skip
+    assert schema["$defs"]["Level"]["properties"]["after"] == {
+        "description": "How long after the opening, for example 15m.",
+        "pattern": "^(0|([0-9]+[wdhms])+)$",
+        "title": "After",
+        "type": "string",
+    }
+    json.dumps(schema)
+
+
+def test_the_schema_accepts_the_example_and_refuses_mistakes() -> None:
+    """What an editor underlines is what `muster check` would say."""
+    validator = Draft202012Validator(runbook_json_schema())
+    good: dict[str, Any] = {
+        "id": "a-b",
+        "title": "A",
+        "service": "shop",
+        "severity": "SEV1",
+        "private": True,
+        "checklist": [{"id": "a", "title": "A", "run": "a.b", "with": {"x": ["y"]}}],
+        "escalation": {"levels": [{"after": "15m", "notify": ["lead"]}]},
+    }
+    assert validator.is_valid(good)
+    for mistake in ({"severity": "P1"}, {"private": "no"}, {"colour": "red"}, {"checklist": []}, {"id": "A B"}):
+        assert not validator.is_valid(good | mistake)
