@@ -119,15 +119,11 @@ class SlackSecrets(NamedTuple):
 class Settings(BaseSettings):
     """Every setting of Muster. Built by `load_settings`; constructed directly it reads no environment and no file."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     # Slack
 
-    slack_bot_token: (
-        Annotated[SecretStr, _slack_token(prefix="xoxb-", kind="a bot token", where=_WHERE_BOT_TOKEN)] | None
-    ) = None
+    slack_bot_token: Annotated[SecretStr, _slack_token(prefix="xoxb-", kind="a bot token", where=_WHERE_BOT_TOKEN)] | None = None
     """Bot User OAuth Token (xoxb-...). No default: it is the bot's identity in one workspace."""
 
     slack_signing_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] | None = None
@@ -316,9 +312,7 @@ class Settings(BaseSettings):
         """Every secret that is set, and the password inside a URL on its own: what logs must never show."""
         secrets = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
         passwords = [urlsplit(secret).password for secret in secrets if "://" in secret]
-        return tuple(
-            {*secrets, *(form for password in passwords if password for form in (password, unquote(password)))}
-        )
+        return tuple({*secrets, *(form for password in passwords if password for form in (password, unquote(password)))})
 
 
 def variable_names() -> tuple[str, ...]:
@@ -355,14 +349,10 @@ def _read_env_file(path: str) -> dict[str, str]:
     if not path:
         return {}
     try:
-        variables = DotEnvSettingsSource(
-            Settings, env_file=path, env_file_encoding="utf-8", case_sensitive=True
-        ).env_vars
+        variables = DotEnvSettingsSource(Settings, env_file=path, env_file_encoding="utf-8", case_sensitive=True).env_vars
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"{path}: cannot be read: {reason}; mend it or set {ENV_FILE_VARIABLE}= to read none"
-        ) from None
+        raise ConfigError(f"{path}: cannot be read: {reason}; mend it or set {ENV_FILE_VARIABLE}= to read none") from None
     return {name: value for name, value in variables.items() if value is not None}
 
 
@@ -380,8 +370,7 @@ def _unknown_variables(merged: Mapping[str, str]) -> list[str]:
             continue
         near = difflib.get_close_matches(name.removeprefix(_OWN_PREFIX), own, n=1)
         faults.append(
-            f"{name}: unknown setting; "
-            + (f"did you mean {_OWN_PREFIX}{near[0]}?" if near else ".env.example lists them all")
+            f"{name}: unknown setting; " + (f"did you mean {_OWN_PREFIX}{near[0]}?" if near else ".env.example lists them all")
         )
     return faults
 

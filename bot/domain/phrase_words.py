@@ -21,7 +21,7 @@ def _set(text: str) -> frozenset[str]:
 
 GREETINGS = _set(
     "hey hi hello yo hmm hm uh um oh ok okay so and but well guys folks team everyone everybody all omg ugh wtf argh "
-    "attention urgent alert warning fyi heads up please pls"
+    "attention urgent alert warning fyi heads up please pls or"
 )
 """May stand before anything without changing what it says."""
 
@@ -29,7 +29,7 @@ SKIPPED = _set(
     "a an the is are am be been being s re ve has have had was were will do does did go goes going gone went get gets "
     "getting got seems seem seemingly appears appear looks look looking like to it its this that there our my your "
     "their of for in on at now right again still just currently really very totally completely entirely fully all "
-    "pretty quite apparently definitely suddenly already also always everywhere too so"
+    "pretty quite apparently definitely suddenly already also always everywhere too so could would should might may"
 )
 """Fillers: may stand between two words of a phrase ("clerk *is* down", "auth *seems to be* not working")."""
 
@@ -42,11 +42,14 @@ PAST = _set("was were")
 
 TOLD = PAST | _set(
     "had yesterday ago earlier last previously former formerly once resolved fixed recovered solved over ended false "
-    "would could should might maybe perhaps possibly suppose imagine wonder wondering test testing tested drill "
+    "suppose imagine wonder wondering test testing tested drill "
     "example hypothetically mentioned said told called named runbook runbooks playbook postmortem mortem retro "
     "retrospective review meeting docs documentation phrase keyword trigger triggers remember tomorrow"
 )
 """The sentence is about the past, about what might be, or about words: it reports nothing that is broken now."""
+
+SUPPOSING = _set("would could should might may maybe perhaps possibly")
+"""In the clause of the phrase they make it a guess; in another one they are about something else."""
 
 CONDITIONS = _set("if when whenever whether unless until before after since because")
 """Before the phrase they make it a condition; behind it they only explain."""

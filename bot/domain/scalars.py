@@ -28,7 +28,7 @@ def _flag(value: object) -> object:
     if isinstance(value, str):
         if value in ("true", "false"):
             return value == "true"
-        raise ValueError("is neither true nor false")
+        raise ValueError("is neither true nor false; write one of the two")
     return value
 
 
@@ -36,7 +36,7 @@ def _whole_number(value: object) -> object:
     if isinstance(value, str):
         if re.fullmatch(r"[0-9]{1,9}", value):
             return int(value)
-        raise ValueError("is not a whole number")
+        raise ValueError("is not a whole number; write digits")
     return value
 
 

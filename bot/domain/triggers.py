@@ -169,9 +169,12 @@ def _is_negated(words: Sequence[Word], hit: _Hit) -> bool:
 
 def _kind(words: Sequence[Word], hit: _Hit, taken: set[int]) -> Kind:
     sentence = [i for i, word in enumerate(words) if word.sentence == words[hit.start].sentence]
-    if words[hit.start].asked or _leads_a_question(words, hit, sentence[0]):
+    if words[hit.start].asked or _leads_a_question(words, hit):
         return "question"
     if any(words[i].text in pw.TOLD for i in sentence if i not in taken or words[i].text in pw.PAST):
+        return "prose"
+    clause = [i for i in sentence if words[i].clause == words[hit.start].clause]
+    if any(words[i].text in pw.SUPPOSING for i in clause):
         return "prose"
     if any(words[i].text in pw.CONDITIONS for i in sentence if i < hit.start):
         return "prose"
@@ -181,15 +184,13 @@ def _kind(words: Sequence[Word], hit: _Hit, taken: set[int]) -> Kind:
     return "bare" if further <= BARE_MAX_FURTHER_WORDS else "prose"
 
 
-def _leads_a_question(words: Sequence[Word], hit: _Hit, sentence_start: int) -> bool:
-    clause_start = next(i for i, word in enumerate(words) if word.clause == words[hit.start].clause)
-    for position in {sentence_start, clause_start}:
-        while position < hit.start and words[position].text in pw.GREETINGS:
-            position += 1
-        following = words[position + 1].text if position + 1 < len(words) else ""
-        if position < hit.start and words[position].text in pw.ASKING and following not in pw.NEGATIONS:
-            return True
-    return False
+def _leads_a_question(words: Sequence[Word], hit: _Hit) -> bool:
+    """The clause of the phrase begins like a question: "is clerk down", but not "can someone look, clerk is down"."""
+    position = next(i for i, word in enumerate(words) if word.clause == words[hit.start].clause)
+    while position < hit.start and words[position].text in pw.GREETINGS:
+        position += 1
+    following = words[position + 1].text if position + 1 < len(words) else ""
+    return position < hit.start and words[position].text in pw.ASKING and following not in pw.NEGATIONS
 
 
 def _is_denied_after(words: Sequence[Word], hit: _Hit) -> bool:

@@ -115,9 +115,9 @@ class Control:
         if not self._state.sees(viewer.id, channel):
             raise ForbiddenError(f"{viewer.real_name} cannot see this channel: it is private and they are not in it.")
         rows = _rows(channel, viewer.id, request.query.get("thread_ts"))
-        before = request.query.get("before")
-        if before:
-            rows = [row for row in rows if float(row["ts"]) < _number(before, "before")]
+        if before := request.query.get("before"):
+            earlier_than = _number(before, "before")
+            rows = [row for row in rows if float(row["ts"]) < earlier_than]
         limit = max(1, min(int(_number(request.query.get("limit", "50"), "limit")), PAGE_OF_MESSAGES))
         return web.json_response({"messages": rows[-limit:], "has_more": len(rows) > limit})
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import aiohttp
 
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.models import Json
+from bot.sandbox.models import VERIFICATION_TOKEN, Json
 from bot.sandbox.payloads import event_body
 from bot.sandbox.state import State
 
@@ -162,6 +163,17 @@ class Courier:
     async def send_interaction(self, payload: Json) -> Delivery:
         """An interaction payload, in the form field that Slack uses."""
         return await self.send_form(payload["type"], {"payload": json.dumps(payload)})
+
+    async def challenge(self) -> bool:
+        """url_verification (docs.slack.dev/reference/events/url_verification): whether the bot echoed the challenge."""
+        challenge = secrets.token_urlsafe(32)
+        body = json.dumps({"token": VERIFICATION_TOKEN, "challenge": challenge, "type": "url_verification"}).encode()
+        delivery = Delivery("url_verification", body, JSON_TYPE)
+        self._launch(delivery, delays_s=())
+        attempt = (await delivery.attempted()).attempts[0]
+        answer = attempt.json()
+        echoed = answer.get("challenge") if isinstance(answer, dict) else attempt.body.decode(errors="replace").strip()
+        return attempt.ok and echoed == challenge
 
     async def redeliver(self, delivery: Delivery) -> Attempt:
         """Send the identical signed bytes of the first attempt again, as a network or an attacker may."""

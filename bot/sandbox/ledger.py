@@ -70,7 +70,13 @@ class Ledger:
         """A call has come in."""
         call = Call(method=method, arguments=arguments)
         self.calls.append(call)
+        self._feed.ring()
         return call
+
+    def remark(self, call: Call, note: str) -> None:
+        """Something about a call that is still under way."""
+        call.note = note
+        self._feed.ring()
 
     def end(self, call: Call, *, status: int | None) -> None:
         """The call was answered (``status``), or its connection was dropped (None)."""

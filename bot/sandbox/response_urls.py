@@ -6,7 +6,7 @@ Issued by ``workspace``; the route ``/response/{id}`` comes here by way of ``ser
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.blocks import check_message_blocks
@@ -28,7 +28,6 @@ class ResponseUrl:
     message_ts: str | None
     issued_at_s: float
     used: int = 0
-    sent: list[Json] = field(default_factory=list)
 
 
 class ResponseUrls:
@@ -64,8 +63,10 @@ class ResponseUrls:
 
     def apply(self, url: ResponseUrl, body: Json) -> Json | None:
         """Do what an answer says; returns the message that it made or changed. Also the way of an immediate HTTP answer."""
-        if body.get("delete_original"):
-            self._delete(url)
+        if url.message_ts and (body.get("delete_original") or body.get("replace_original")):
+            self._check_original(url, url.message_ts)
+        if url.message_ts and body.get("delete_original"):
+            self._state.delete_message(url.channel_id, url.message_ts)
             return None
         blocks = body.get("blocks")
         if blocks is not None:
@@ -75,17 +76,17 @@ class ResponseUrls:
         if not text and not content:
             raise SlackRefusal("no_text")
         if body.get("replace_original") and url.message_ts:
-            return self._replace(url, text, content)
+            return self._replace(url, url.message_ts, text, content)
         if body.get("response_type") == "in_channel":
             return self._state.post_as_bot(
                 url.channel_id, text, thread_ts=body.get("thread_ts"), subtype="bot_message", **content
             )
         return self._state.post_ephemeral(url.channel_id, url.user_id, text, thread_ts=body.get("thread_ts"), **content)
 
-    def _delete(self, url: ResponseUrl) -> None:
-        if url.message_ts:
-            self._state.delete_message(url.channel_id, url.message_ts)
+    def _check_original(self, url: ResponseUrl, ts: str) -> None:
+        channel = self._state.channels[url.channel_id]
+        if ts not in channel.messages and ts not in channel.ephemeral:
+            raise SlackRefusal("message_not_found")
 
-    def _replace(self, url: ResponseUrl, text: str, content: Json) -> Json:
-        assert url.message_ts is not None  # noqa: S101 - the caller looked
-        return self._state.edit_message(url.channel_id, url.message_ts, {"text": text, "blocks": [], "attachments": []} | content)
+    def _replace(self, url: ResponseUrl, ts: str, text: str, content: Json) -> Json:
+        return self._state.edit_message(url.channel_id, ts, {"text": text, "blocks": [], "attachments": []} | content)

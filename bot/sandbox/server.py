@@ -113,6 +113,7 @@ class Sandbox:
         self.workspace = Workspace(self.state, self._views, self._triggers, self._response_urls, self.courier)
         self.web_api = WebApi(
             self._method_call,
+            scopes=app.scopes,
             tokens=self._tokens,
             ledger=self._ledger,
             courier=self.courier,
@@ -162,7 +163,11 @@ class Sandbox:
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._runner = runner
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError:
+            await self.stop()
+            raise
         bound: Sequence[Any] = runner.addresses[0]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{bound[1]}"
         self._response_urls.base_url = self._url
@@ -191,8 +196,12 @@ class Sandbox:
         """The predicate's first true answer, looked for at each change. Raises TimeoutError naming ``what``."""
         return await self.feed.wait_for(predicate, timeout_s, what)
 
+    async def verify_url(self) -> bool:
+        """Ask the bot to prove that it listens at ``bot_url``, as Slack does when the address is entered: url_verification."""
+        return await self.courier.challenge()
+
     async def settled(self) -> None:
-        """Wait until nothing is on its way to the bot any more."""
+        """Wait until nothing is on its way to the bot any more, the redeliveries of failed events included."""
         await self.courier.settled()
 
     async def redeliver(self, delivery: Delivery) -> Attempt:

@@ -67,7 +67,7 @@ class State:
         self.channels: dict[str, Channel] = {}
         self.outbox: list[Json] = []
         self._last_ts_us = 0
-        self._ids = itertools.count(time.time_ns() // 1_000_000)
+        self._ids = itertools.count(time.time_ns() // 1000)
 
     # Looking things up
 

@@ -6,7 +6,7 @@ The route ``/api/{method}`` of ``server`` comes here. Answers are HTTP 200 with 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -53,6 +53,7 @@ class WebApi:
         self,
         make_call: Callable[[Arguments], MethodCall],
         *,
+        scopes: Iterable[str],
         tokens: Tokens,
         ledger: Ledger,
         courier: Courier,
@@ -62,6 +63,7 @@ class WebApi:
     ) -> None:
         self._make_call = make_call
         self._methods = all_methods()
+        self._scopes = ",".join(sorted(scopes))
         self._tokens = tokens
         self._ledger = ledger
         self._courier = courier
@@ -94,13 +96,13 @@ class WebApi:
             return self._too_many(call, wait_s)
         fault = self._faults.take(name, call.arguments)
         if fault is not None:
-            call.note = f"planted fault: {fault.kind}"
+            self._ledger.remark(call, f"planted fault: {fault.kind}")
             if fault.kind in _ANSWERED_INSTEAD:
                 return self._fault_answer(call, fault)
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
         body = self._perform(name, arguments, token) if fault is None or fault.kind in _DONE_ANYWAY else {"ok": False}
-        answer = self._said(call, body)
+        answer = self._said(call, body, authorized=token == self._tokens.good and token not in self._tokens.revoked)
         if fault is not None and fault.kind != "slow":
             return await self._unsaid(request, fault)
         await asyncio.sleep(self.latency_s / 2)
@@ -130,9 +132,10 @@ class WebApi:
             return None
         return self._limits.retry_after_s(name, str(arguments.values.get("channel", "")))
 
-    def _said(self, call: Call, body: Json) -> web.Response:
+    def _said(self, call: Call, body: Json, *, authorized: bool = False) -> web.Response:
+        """The answer; with a good token its headers name the app's scopes, as Slack's do."""
         call.ok, call.error = body["ok"], body.get("error")
-        return web.json_response(body)
+        return web.json_response(body, headers={"X-OAuth-Scopes": self._scopes} if authorized else None)
 
     def _too_many(self, call: Call, wait_s: int) -> web.Response:
         call.ok, call.error = False, "ratelimited"

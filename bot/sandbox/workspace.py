@@ -108,7 +108,7 @@ class Workspace:
         system: bool = False,
         thread_ts: str | None = None,
     ) -> list[Json]:
-        """What is in a channel, oldest first, replies included; with ``user`` also what only they see.
+        """Copies of what is in a channel, oldest first, replies included; with ``user`` also what only they see.
 
         Slack's own lines (joins, topics) come with ``system``; ``thread_ts`` gives one thread only, its root first.
         """
@@ -119,15 +119,16 @@ class Workspace:
             shown += [message for seen_by, message in place.ephemeral.values() if seen_by == viewer]
         if thread_ts is not None:
             shown = [one for one in shown if thread_ts in (one["ts"], one.get("thread_ts"))]
-        return sorted((one for one in shown if system or not is_system(one)), key=lambda one: float(one["ts"]))
+        kept = [dict(one) for one in shown if system or not is_system(one)]
+        return sorted(kept, key=lambda one: float(one["ts"]))
 
     def dm(self, user: str) -> list[Json]:
         """The messages between the bot and this user, oldest first."""
-        return list(self.im(user).messages.values())
+        return [dict(message) for message in self.im(user).messages.values()]
 
     def views(self, user: str) -> list[Json]:
         """The forms in front of this user; the one that is seen is last."""
-        return self._views.stack(self.user(user).id)
+        return [dict(view) for view in self._views.stack(self.user(user).id)]
 
     def home(self, user: str) -> Json | None:
         """The Home tab that the bot published for this user."""

@@ -221,6 +221,11 @@ class Desk:
             waker()
         return result.status == "ok"
 
+    async def is_first(self, delivery: str) -> bool:
+        """Whether no replica asked this about ``delivery`` before: for answers that change nothing and are given once."""
+        commit = Commit(incident_id=NO_INCIDENT, expected_version=0, nonce=secrets.token_hex(8), delivery=delivery)
+        return (await self._write(commit)).status == "ok"
+
     async def settle_alone(self, settlement: Settlement) -> None:
         """End a task that belongs to no incident."""
         await self._write(

@@ -88,7 +88,8 @@ class SlackApi:
         try:
             response = await self.client.api_call(method, data=_form(arguments))
             return dict(response.data) if isinstance(response.data, dict) else {}
-        except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (SlackApiError, aiohttp.ClientError, OSError, ValueError, AttributeError) as error:
+            # slack_sdk stumbles over a 200 that is text (AttributeError) or not UTF-8 (ValueError): a proxy's page
             translated = _translate(method, error)
             outcome = _label(translated)
             raise translated from error
@@ -115,23 +116,34 @@ def _translate(method: str, error: Exception) -> MusterError:
         return _translate_answer(method, error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return TemporaryError(f"Slack cannot be reached ({method}); check the network and SLACK_API_URL")
+    if isinstance(error, ValueError | AttributeError):
+        return _unreadable(method)
     if method in READS:
         return TemporaryError(f"Slack did not answer {method}")
     return UnknownOutcome(f"Slack did not answer {method}; it may have happened")
 
 
 def _translate_answer(method: str, error: SlackApiError) -> MusterError:
-    response = error.response
-    status = getattr(response, "status_code", 0)
+    response = error.response  # slack_sdk's, or aiohttp's own when the answer was not JSON
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0))
     headers = {name.lower(): value for name, value in (getattr(response, "headers", None) or {}).items()}
-    data = response.data if response is not None and isinstance(response.data, dict) else {}
+    said = getattr(response, "data", None)
+    data = said if isinstance(said, dict) else {}
     code = str(data.get("error", ""))
     if status == 429 or code in _PASSES:
         return TemporaryError(f"Slack limits {method}", retry_after_s=_seconds(headers.get("retry-after")))
+    if status == 200 and not code:
+        return _unreadable(method)
     if status >= 500 or code in _NOBODY_KNOWS or not code:
         text = f"Slack failed at {method} (HTTP {status}{', ' + code if code else ''})"
         return TemporaryError(text) if method in READS else UnknownOutcome(f"{text}; it may have happened")
     return PermanentError(f"Slack refused {method}: {explain(code, data)}", code=code)
+
+
+def _unreadable(method: str) -> MusterError:
+    """Something answered that is not Slack: a proxy, a login page."""
+    text = f"what answered {method} is not Slack; check SLACK_API_URL and the proxy in between"
+    return TemporaryError(text) if method in READS else UnknownOutcome(f"{text}; it may have happened")
 
 
 def explain(code: str, data: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from bot.domain.commands import Command, RecordPage
 from bot.domain.errors import PermanentError
 from bot.domain.incident import Incident
@@ -9,6 +11,7 @@ from bot.services.ports import Task
 from bot.services.worker import Performed
 from bot.slack.blocks.messages import draw_page
 from bot.slack.client import SlackApi
+from bot.slack.drawing import Drawn
 from bot.slack.people import People
 from bot.slack.posting import opaque_key, post_once
 
@@ -21,9 +24,13 @@ class PagePerformer:
     def __init__(self, *, slack: SlackApi, people: People) -> None:
         self._slack = slack
         self._people = people
+        self._log = structlog.get_logger("muster.pages")
 
     async def __call__(self, task: Task, incident: Incident) -> Performed:
-        """Page the contact, unless somebody has it meanwhile. Raises: PermanentError when they cannot be reached in Slack."""
+        """Page the contact, unless somebody has it meanwhile. Of several people behind it, one who is reached is enough.
+
+        Raises: PermanentError when nobody of them can be reached in Slack.
+        """
         level = incident.level(int(task.data["level"]))
         stopped = incident.is_over or incident.generation != task.data["generation"]
         if level is None or stopped or (incident.acknowledged and level.until == "acknowledged"):
@@ -31,23 +38,31 @@ class PagePerformer:
         contact = next((item for item in level.contacts if item.id == task.data["contact_id"]), None)
         if contact is None or not contact.slack:
             raise PermanentError(f"{task.data['contact_id']} has no way to be reached; add one to runbooks/contacts.yml")
-        users = await self._people.resolve(contact.slack)
         drawn = draw_page(incident, level.level)
-        messages: list[tuple[str, str]] = []
-        for user in users:
-            channel = (await self._slack.call("conversations.open", users=user))["channel"]["id"]
-            ts = await post_once(
-                self._slack,
-                channel_id=channel,
-                drawn=drawn,
-                key=opaque_key(incident.id, f"{task.id}:{user}"),
-                look_first=task.attempt > 1,
-                since=task.due_at,
-            )
-            messages.append((channel, ts))
-        return Performed(
-            command=_record(task, user_ids=tuple(users), messages=tuple(messages)),
+        sent: dict[str, tuple[str, str]] = {}
+        refused: PermanentError | None = None
+        for user in await self._people.resolve(contact.slack):
+            try:
+                sent[user] = await self._send(task, user, drawn)
+            except PermanentError as error:
+                self._log.warning("page_refused", user_id=user, reason=str(error))
+                refused = error
+        if refused and not sent:
+            raise refused
+        return Performed(command=_record(task, user_ids=tuple(sent), messages=tuple(sent.values())))
+
+    async def _send(self, task: Task, user: str, drawn: Drawn) -> tuple[str, str]:
+        """(channel, ts) of the message."""
+        channel = (await self._slack.call("conversations.open", users=user))["channel"]["id"]
+        ts = await post_once(
+            self._slack,
+            channel_id=channel,
+            drawn=drawn,
+            key=opaque_key(task.incident_id, f"{task.id}:{user}"),
+            look_first=task.attempt > 1,
+            since=task.due_at,
         )
+        return channel, ts
 
 
 def page_failed(task: Task, incident: Incident, reason: str) -> Command:

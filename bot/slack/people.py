@@ -16,6 +16,8 @@ from bot.domain.errors import MusterError, PermanentError
 from bot.slack.client import SlackApi
 
 FRESH_S = 600
+GROUP_FRESH_S = 60
+"""usergroups.list and usergroups.users.list are Tier 2 (20 a minute), and every look at a room asks for its people."""
 PAGE = 200
 MOST_PAGES = 50
 """users.list is Tier 2 (20 a minute): at most 10,000 people are read at start-up, the others when they turn up."""
@@ -55,6 +57,7 @@ class People:
     def __init__(self, slack: SlackApi) -> None:
         self._slack = slack
         self._people: dict[str, tuple[float, Person]] = {}
+        self._groups: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._log = structlog.get_logger("muster.people")
 
     async def warm(self) -> None:
@@ -87,23 +90,40 @@ class People:
         return self._keep(person_from(answer["user"]))
 
     async def resolve(self, contact: str) -> tuple[str, ...]:
-        """The ids of the people behind a contact's ``slack``: an id as it is, "@name" by name, else the members of a user group.
+        """The ids of the people behind a contact's ``slack``: an id as it is, else the user of this name, the members of the
+        user group of this handle, or the members who show themselves under it, in this order.
 
-        Raises: PermanentError that says what to write into contacts.yml, when nobody is found.
+        Anybody can choose a display name: it comes last, and never lets a guest or a bot in. Raises: PermanentError that says
+        what to write into contacts.yml, when nobody is found.
         """
         if not contact.startswith("@"):
             return (contact,)
         handle = contact.removeprefix("@").casefold()
-        found = tuple(
-            person.id
-            for _, person in self._people.values()
-            if not person.is_gone and handle in (person.handle, person.name.casefold())
-        )
-        if found:
-            return found
-        return await self._group_members(contact, handle)
+        people = [person for _, person in self._people.values() if not person.is_gone]
+        named = tuple(person.id for person in people if person.handle == handle)
+        if named:
+            return named
+        try:
+            return await self._group_members(contact, handle)
+        except PermanentError:
+            shown = tuple(
+                person.id
+                for person in people
+                if person.name.casefold() == handle and not (person.is_bot or person.is_guest)
+            )
+            if not shown:
+                raise
+            return shown
 
     async def _group_members(self, contact: str, handle: str) -> tuple[str, ...]:
+        known = self._groups.get(handle)
+        if known and time.monotonic() - known[0] < GROUP_FRESH_S:
+            return known[1]
+        users = await self._read_group(contact, handle)
+        self._groups[handle] = (time.monotonic(), users)
+        return users
+
+    async def _read_group(self, contact: str, handle: str) -> tuple[str, ...]:
         groups = (await self._slack.call("usergroups.list")).get("usergroups", [])
         group = next((item for item in groups if str(item.get("handle", "")).casefold() == handle), None)
         if group is None:

@@ -55,7 +55,8 @@ _NEVER = frozenset(
     }
 )
 """Slack's refusals that no repetition changes; anything else is tried again, slowly, until somebody mends it."""
-_NOT_HERE = frozenset({"not_in_channel", "channel_not_found", "is_archived"})
+_NOT_HERE = frozenset({"not_in_channel", "channel_not_found", "is_archived", "is_inactive"})
+"""``is_inactive`` is what chat.update says of an archived channel (docs.slack.dev, methods/chat.update)."""
 
 
 class RoomPerformer:

@@ -16,8 +16,8 @@ from typing import Any
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.domain.errors import PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
@@ -37,10 +37,15 @@ FRONT_TIMEOUT_S = 0.8
 WORKER_TIMEOUT_S = 5.0
 
 
-def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> redis.Redis:
-    """A client that gives up after ``timeout_s`` and never repeats by itself (redis-py's defaults hung for over 25 s)."""
-    return redis.Redis.from_url(
+def connect(url: str, *, timeout_s: float, max_connections: int = 64) -> redis.Redis:
+    """A client that gives up after ``timeout_s`` and never repeats by itself (redis-py's defaults hung for over 25 s).
+
+    When all connections are in use, a request waits for one, as long as it would wait for an answer: redis-py's default
+    pool refuses at once instead, and a burst of clicks would look like a Redis that cannot be reached.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
@@ -48,6 +53,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> redis.R
         decode_responses=True,
         client_name="muster",
     )
+    return redis.Redis.from_pool(pool)
 
 
 class RedisClock:
@@ -249,13 +255,20 @@ class RedisStore:
                 raise UnknownOutcome("Redis did not answer in time; the write may have been applied") from error
             raise TemporaryError("Redis did not answer in time") from error
         except RedisConnectionError as error:
-            if writes and "Connection closed by server" in str(error):
-                raise UnknownOutcome("Redis closed the connection; the write may have been applied") from error
+            if writes and not _never_sent(error):
+                raise UnknownOutcome("the connection to Redis broke; the write may have been applied") from error
             raise TemporaryError("Redis cannot be reached; check REDIS_URL and that the server runs") from error
         except ResponseError as error:
             raise TemporaryError(f"Redis refused the request: {str(error)[:200]}") from error
         except RedisError as error:
             raise TemporaryError(f"Redis failed: {str(error)[:200]}") from error
+
+
+def _never_sent(error: RedisConnectionError) -> bool:
+    """Whether the request certainly did nothing. redis-py tells a failed connect from a broken exchange by its words only."""
+    if isinstance(error, AuthenticationError | AuthorizationError | BusyLoadingError):
+        return True
+    return " connecting to " in str(error) or "No connection available" in str(error)
 
 
 def _script(name: str, *, timed: bool) -> str:

@@ -27,7 +27,7 @@ from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
 from bot.storage.model_faults import build, fault_of
 from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, find_runbooks
-from bot.storage.runbook_rules import Actions, Finding, Surroundings, check_runbook, level_findings, repeated
+from bot.storage.runbook_rules import Actions, Finding, Surroundings, check_runbook, policy_findings, repeated
 from bot.storage.runbook_variables import (
     nested_variables,
     override_variables,
@@ -254,7 +254,7 @@ class _Loading:
             return
         document, content = contacts
         for index, policy in enumerate(content.policies):
-            self._find(document, level_findings(("policies", index, "levels"), policy.levels, around))
+            self._find(document, policy_findings(("policies", index), policy, around))
 
     def _runbooks(self, paths: Iterable[Path], services: Sequence[Service] | None, around: Surroundings) -> list[Runbook]:
         by_id: dict[str, Path] = {}

@@ -195,6 +195,17 @@ def known_escalation(runbook: Runbook, around: Surroundings) -> Iterator[Finding
     yield from level_findings(("escalation", "levels"), runbook.escalation.levels, around)
 
 
+def policy_findings(path: YamlPath, policy: EscalationPolicy, around: Surroundings) -> Iterator[Finding]:
+    """What holds for the levels of a whole policy: beside their contacts, that their numbers are their order in time."""
+    yield from level_findings((*path, "levels"), policy.levels, around)
+    in_time = sorted(range(len(policy.levels)), key=lambda index: policy.levels[index].after_s)
+    for number, index in enumerate(in_time, start=1):
+        if policy.levels[index].level not in (0, number):
+            message = f"level {policy.levels[index].level} is number {number} in time"
+            remedy = "number the levels in order of time, or leave the numbers out"
+            yield Finding(path=(*path, "levels", index, "level"), message=message, remedy=remedy)
+
+
 def level_findings(path: YamlPath, levels: tuple[Level, ...], around: Surroundings) -> Iterator[Finding]:
     """Every contact that a level notifies is one of ours; no level says a number or a contact twice."""
     numbers: set[int] = set()

@@ -24,6 +24,7 @@ import aiohttp
 import yaml
 
 from bot.domain.errors import ConfigError, MusterError
+from bot.sandbox.models import TEAM_ID
 from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.storage.embedded import embedded_redis
@@ -103,7 +104,7 @@ async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sand
             "LOG_LEVEL": "warning",
             **world.environment(sandbox.url),
         }
-        async with _time_travel(sandbox, folder, team_id=sandbox.workspace.team_id):
+        async with _time_travel(sandbox, folder, team_id=TEAM_ID):
             bot = BotProcess(environment, url=sandbox.bot_url)
             keeping = asyncio.create_task(bot.keep_running(), name="bot")
             try:
@@ -128,7 +129,7 @@ async def _time_travel(sandbox: Sandbox, folder: Path, *, team_id: str) -> Async
     async with embedded_redis(folder) as server:
         client = connect(server.url, timeout_s=5)
         store = RedisStore(client, workspace_id=team_id, owner="sandbox", clock=RedisClock(), time_travel=True)
-        sandbox.on_clock_change = store.set_clock_offset
+        sandbox.clock.on_clock_change = store.set_clock_offset
         try:
             yield
         finally:

@@ -76,6 +76,9 @@ BARE = [
     "GRÖSSERE STÖRUNG",
     "it is broken",
     "clerk isn't down. clerk outage!",
+    "can someone look, clerk is down",
+    "could anyone help: auth is not working",
+    "can anybody look at this? clerk is down",
 ]
 QUESTIONS = [
     "is clerk down?",
@@ -91,6 +94,8 @@ QUESTIONS = [
     "why is clerk down",
     "clerk is down, isn't it?",
     "isn't clerk down?",
+    "is it just me, or is clerk down",
+    "clerk is down, can anyone confirm?",
 ]
 PROSE = [
     "clerk was down yesterday",
@@ -102,6 +107,8 @@ PROSE = [
     "clerk down is not true",
     "this is only a test: clerk is down",
     "maybe clerk is down",
+    "clerk could be down",
+    "clerk might be down",
     "the blog post about the great clerk outage of march is a good read",
     "clerk is down right now, everything is broken and customers are calling support from every region",
     "write clerk down on the list of vendors that we have to review before renewing contracts",

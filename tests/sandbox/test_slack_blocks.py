@@ -21,7 +21,7 @@ LINK = {"type": "link", "url": "https://x.io", "text": "x"}
 
 GOOD: dict[str, dict[str, Any]] = {
     "section": section("x" * 3000),
-    "section of ten fields": {"type": "section", "fields": [text("x" * 2000, "mrkdwn")] * 10},
+    "section of ten fields": {"type": "section", "fields": [text("x" * 2000, "mrkdwn"), *[text("a")] * 9]},
     "section with a button": section(accessory=button(value="x" * 2000, style="danger", confirm=CONFIRM)),
     "section with an image": section(accessory={"type": "image", "image_url": "https://x.io/a.png", "alt_text": "a"}),
     "header": {"type": "header", "text": text("x" * 150)},

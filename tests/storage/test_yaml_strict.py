@@ -122,7 +122,7 @@ def test_every_value_and_key_has_its_place() -> None:
         ("? [a]\n: b", "1:3", "a list or a mapping as a key"),
         ("a:\nb: c", "1:3", "has no value here"),
         ("- a\n-\n", "2:2", "has no value here"),
-        ("\"\": b", "1:1", "a value without a key"),
+        ('"": b', "1:1", "a value without a key"),
         ("a: @x", "1:4", "a character that YAML reserves"),
         ("a: - b", "1:4", "a list that begins behind a colon"),
         ('a: "\\q"', "1:6", "a backslash that means nothing"),

@@ -134,13 +134,15 @@ def _contact_name(incident: Incident, contact_id: str) -> str:
 def _next(incident: Incident) -> str:
     if not incident.acknowledged:
         return "press *Acknowledge* if you take this: it stops the escalation."
-    if incident.runbook is None:
+    if incident.candidates:
         return "choose the runbook that fits."
     if Role.INCIDENT_COMMANDER not in incident.roles and incident.severity in (Severity.SEV1, Severity.SEV2):
         return "decide who commands (*Take command*), then go on with the checklist."
     line = checklist.next_line(incident)
     if line:
         return f"step {line.number}, {escape(line.step.title)}."
+    if incident.runbook is None:
+        return "no runbook fits: write down here what you find. *Resolve* when users are well again."
     return "every step is done. *Resolve* when users are well again."
 
 
@@ -152,7 +154,7 @@ def _runbook_choice(incident: Incident) -> Block:
             value=ids.value(incident.id, candidate.id),
             style="primary" if index == 0 else None,
         )
-        for index, candidate in enumerate(incident.candidates[:5])
+        for index, candidate in enumerate(incident.candidates[: ids.MOST_CANDIDATES])
     ]
     return actions(buttons, block_id="choose_runbook") if buttons else context("No runbook fits these words.")
 

@@ -39,6 +39,9 @@ VIEW_RUN = "run_parameters"
 SHORTCUT_DECLARE = "open_incident"
 SHORTCUT_DECLARE_MESSAGE = "open_incident_from_message"
 
+MOST_CANDIDATES = 5
+"""So many runbooks are offered for words that several fit; the rest is nobody's first guess."""
+
 _VALUE = re.compile(r"(inc-[1-9][0-9]{0,11})(?:/([A-Za-z0-9._:-]{1,120})(?:/([A-Za-z0-9._:-]{1,120}))?)?")
 
 

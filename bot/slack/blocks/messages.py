@@ -54,9 +54,10 @@ def _reply(message: RoomMessage, incident: Incident) -> Drawn:
         by = incident.status_changed.by if incident.status_changed else incident.opened.by
         text = f"⚪ Recorded as not an incident by {person(by)}; nobody else is called."
         return Drawn(text="Recorded as not an incident.", blocks=(section(text),))
-    state = f"🚨 *{incident.severity.value}* is open: {room_link(incident)} · {LABELS[incident.status]}"
+    drill = "DRILL · " if incident.drill else ""
+    state = f"🚨 {drill}*{incident.severity.value}* is open: {room_link(incident)} · {LABELS[incident.status]}"
     if incident.is_over:
-        state = f"🟢 {LABELS[incident.status].capitalize()}: {room_link(incident)}"
+        state = f"🟢 {drill}{LABELS[incident.status].capitalize()}: {room_link(incident)}"
     blocks: list[Block] = [section(state)]
     if phrase and incident.status is Status.TRIAGE:
         undo = button("Not an incident", ids.NOT_AN_INCIDENT, value=ids.value(incident.id))

@@ -6,6 +6,7 @@ can; where it must stand in mrkdwn it is escaped, and ``verbatim`` keeps Slack f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,8 @@ HEADER_MAX_CHARS = 150
 BUTTON_MAX_CHARS = 75
 OPTION_MAX_CHARS = 75
 
+_TORN = re.compile(r"(?:&[a-z]*|<[^<>]*)…\Z")
+
 STATE_MARK = {State.OK: "✅", State.FAILING: "🔴", State.UNKNOWN: "❔"}
 STATE_WORD = {State.OK: "ok", State.FAILING: "failing", State.UNKNOWN: "unknown"}
 
@@ -33,8 +36,11 @@ def escape(text: str) -> str:
 
 
 def mrkdwn(text: str, *, max_chars: int = SECTION_MAX_CHARS) -> Block:
-    """A mrkdwn object; whatever in ``text`` is foreign must be escaped already."""
-    return {"type": "mrkdwn", "text": cut(text, max_chars=max_chars) or " ", "verbatim": True}
+    """A mrkdwn object; whatever in ``text`` is foreign must be escaped already. A cut never leaves half an entity or link."""
+    shown = cut(text, max_chars=max_chars)
+    if len(text) > max_chars:
+        shown = _TORN.sub("…", shown)
+    return {"type": "mrkdwn", "text": shown or " ", "verbatim": True}
 
 
 def plain(text: str, *, max_chars: int = SECTION_MAX_CHARS) -> Block:
@@ -152,6 +158,18 @@ def text_length(blocks: Iterable[Any]) -> int:
         elif isinstance(item, list):
             total += text_length(item)
     return total
+
+
+def paragraphs(lines: Sequence[str]) -> list[Block]:
+    """``lines`` of escaped mrkdwn in as few sections as hold them; no line is lost."""
+    texts: list[str] = []
+    for line in lines:
+        together = f"{texts[-1]}\n{line}" if texts else line
+        if texts and len(together) <= SECTION_MAX_CHARS:
+            texts[-1] = together
+        else:
+            texts.append(line)
+    return [section(text) for text in texts]
 
 
 def pages(groups: Sequence[Sequence[Block]]) -> list[list[Block]]:

@@ -19,6 +19,7 @@ from bot.slack.blocks.parts import (
     escape,
     header,
     pages,
+    paragraphs,
     person,
     section,
     when,
@@ -40,11 +41,14 @@ def draw_help(lines: Sequence[str], runbook_command: str) -> Drawn:
 
 def draw_list(incidents: Sequence[Incident]) -> Drawn:
     """The open incidents that everybody may see."""
-    shown = [incident for incident in incidents if not incident.private][:LIST_MOST]
-    if not shown:
+    public = [incident for incident in incidents if not incident.private]
+    if not public:
         return Drawn(text="No incident is open.", blocks=(section("🟢 No incident is open."),))
-    lines = [status_line(incident) for incident in shown]
-    return Drawn(text=f"{len(shown)} open", blocks=(section("*Open incidents*"), *(section(line) for line in lines)))
+    lines = [status_line(incident) for incident in public[-LIST_MOST:]]
+    blocks = [section("*Open incidents*"), *(section(line) for line in lines)]
+    if len(public) > LIST_MOST:
+        blocks.append(context(f"… and {len(public) - LIST_MOST} older ones"))
+    return Drawn(text=f"{len(public)} open", blocks=tuple(blocks))
 
 
 def status_line(incident: Incident) -> str:
@@ -85,7 +89,7 @@ def draw_prompt(phrase: str, runbook_ids: Sequence[str], titles: Sequence[str]) 
     named = " or ".join(f"“{escape(title)}”" for title in titles[:2])
     text = f"That sounds like {named}. Is it happening now?"
     row = [
-        button("Open incident", ids.OPEN_FROM_PROMPT, value="+".join(runbook_ids), style="primary"),
+        button("Open incident", ids.OPEN_FROM_PROMPT, value="+".join(runbook_ids[: ids.MOST_CANDIDATES]), style="primary"),
         button("Not an incident", ids.DISMISS_PROMPT, value="dismiss"),
     ]
     return Drawn(text=text, blocks=(section(text), actions(row, block_id="prompt")))
@@ -100,8 +104,10 @@ def draw_runbooks(runbooks: Sequence[Runbook], command: str) -> Drawn:
         f"• *{escape(item.title)}* ({item.severity.value}, {escape(item.service)}): `{command} {escape(item.id)}`"
         for item in runbooks
     ]
-    blocks = [section("\n".join(lines[start : start + 20])) for start in range(0, len(lines), 20)]
-    return Drawn(text="Runbooks", blocks=tuple(blocks[:45]))
+    first, *more = pages([[block] for block in paragraphs(lines)])
+    if more:
+        first.append(context(f"… and more: `{command} words` finds the one that you need"))
+    return Drawn(text="Runbooks", blocks=tuple(first))
 
 
 def draw_runbook(runbook: Runbook, others: Sequence[Runbook]) -> Drawn:

@@ -7,6 +7,7 @@ and answers 200 without running the listener when that fails. The signature was 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -52,13 +53,17 @@ def make_app(tools: Tools, *, bot_token: str, signing_secret: str) -> AsyncApp:
     async def authorize(**_: Any) -> AuthorizeResult:
         return result
 
+    logger = logging.getLogger("slack_bolt.muster")
+    logger.setLevel(logging.ERROR)  # it warns that SLACK_BOT_TOKEN is not needed; the authorization carries the token
     app = AsyncApp(
+        logger=logger,
         client=_without_token(tools.slack.client),
         signing_secret=signing_secret,
         authorize=authorize,
         process_before_response=True,
         request_verification_enabled=False,
     )
+    logger.setLevel(logging.WARNING)
     listeners = Listeners(tools)
     app.event(_EVERYTHING)(listeners.on_event)
     app.command(_EVERYTHING)(listeners.on_command)

@@ -35,7 +35,7 @@ from bot.slack.listeners.declaring import answer_when_ready, declare
 from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
 from bot.slack.listeners.tools import Tools
 
-_RUNBOOK_IDS = re.compile(r"[a-z0-9-]{1,80}(?:\+[a-z0-9-]{1,80}){0,4}")
+_RUNBOOK_IDS = re.compile(rf"[a-z0-9-]{{1,80}}(?:\+[a-z0-9-]{{1,80}}){{0,{ids.MOST_CANDIDATES - 1}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

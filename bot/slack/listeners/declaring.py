@@ -6,7 +6,6 @@ from bot.domain.catalog import best_runbooks
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
-from bot.domain.text import readable
 from bot.services.desk import Declaration, Declared
 from bot.slack.blocks import ids
 from bot.slack.blocks.messages import room_link
@@ -29,15 +28,14 @@ async def declare(
     private: bool | None = None,
     drill: bool = False,
 ) -> Declared:
-    """Open an incident for ``words``, or point at the one that is open. ``runbook_ids`` None: by the words.
+    """Open an incident for ``words`` (plain text), or point at the one that is open. ``runbook_ids`` None: by the words.
 
     Raises: ForbiddenError for guests; what the desk raises.
     """
     await tools.check_person(user_id)
-    fitting = best_runbooks(words, tools.catalog) if runbook_ids is None else runbook_ids
     declaration = Declaration(
-        title=readable(words),
-        runbook_ids=_certain(tools, words, fitting) if runbook_ids is None else fitting,
+        title=words,
+        runbook_ids=best_runbooks(words, tools.catalog) if runbook_ids is None else runbook_ids,
         origin=origin,
         severity=severity,
         service=service,
@@ -45,12 +43,6 @@ async def declare(
         drill=drill,
     )
     return await tools.desk.declare(declaration, by=user_id, delivery=delivery)
-
-
-def _certain(tools: Tools, words: str, fitting: tuple[str, ...]) -> tuple[str, ...]:
-    """A phrase says exactly what it is about; words that merely resemble a runbook leave the choice open."""
-    match = tools.catalog.matcher.match(words)
-    return match.runbook_ids if match else fitting
 
 
 def at_once(tools: Tools, declared: Declared) -> Reply:
@@ -75,7 +67,8 @@ def when_ready(incident: Incident, *, again: bool) -> Reply:
     if not incident.channel_id:
         return Reply(text=f"The room of “{escape(incident.title)}” is still being made; you will be invited to it.")
     word = "is already open" if again else "is open"
-    text = f"🚨 {incident.severity.value} “{escape(incident.title)}” {word}: {room_link(incident)}"
+    drill = "DRILL · " if incident.drill else ""
+    text = f"🚨 {drill}{incident.severity.value} “{escape(incident.title)}” {word}: {room_link(incident)}"
     return Reply(text=text, blocks=(section(text),))
 
 

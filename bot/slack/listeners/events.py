@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import structlog
+
 from bot.domain.commands import Join, Leave
-from bot.domain.errors import UserError
+from bot.domain.errors import PermanentError, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.tasks import prompt_task
+from bot.domain.text import readable
 from bot.domain.triggers import PhraseMatch
 from bot.services.ports import Task
 from bot.slack.blocks.texts import draw_prompt
@@ -17,7 +20,7 @@ from bot.slack.client import SlackApi
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.commands import incident as incident_command
 from bot.slack.listeners.declaring import declare
-from bot.slack.listeners.tools import Tools
+from bot.slack.listeners.tools import Reply, Tools
 from bot.slack.posting import opaque_key, post_once
 
 _PLAIN_SUBTYPES = (None, "file_share", "thread_broadcast")
@@ -59,7 +62,7 @@ async def _message(tools: Tools, event: Mapping[str, Any], event_id: str) -> Non
     )
     await declare(
         tools,
-        words=str(event["text"]),
+        words=readable(str(event["text"])),
         user_id=str(event["user"]),
         origin=origin,
         delivery=_delivery(event),
@@ -89,20 +92,24 @@ class PromptPerformer:
     def __init__(self, *, slack: SlackApi, titles: Callable[[str], str]) -> None:
         self._slack = slack
         self._titles = titles
+        self._log = structlog.get_logger("muster.prompt")
 
     async def __call__(self, task: Task) -> None:
-        """Ask once."""
+        """Ask once. A message that is gone, or a channel that Muster had to leave, is not asked about any more."""
         runbook_ids = [str(identity) for identity in task.data["runbook_ids"]]
         drawn = draw_prompt(str(task.data["phrase"]), runbook_ids, [self._titles(identity) for identity in runbook_ids])
-        await post_once(
-            self._slack,
-            channel_id=str(task.data["channel_id"]),
-            thread_ts=str(task.data["message_ts"]),
-            drawn=drawn,
-            key=opaque_key("prompt", task.id),
-            look_first=task.attempt > 1,
-            since=task.due_at,
-        )
+        try:
+            await post_once(
+                self._slack,
+                channel_id=str(task.data["channel_id"]),
+                thread_ts=str(task.data["message_ts"]),
+                drawn=drawn,
+                key=opaque_key("prompt", task.id),
+                look_first=task.attempt > 1,
+                since=task.due_at,
+            )
+        except PermanentError as error:
+            self._log.warning("prompt_refused", reason=str(error))
 
 
 async def _mention(tools: Tools, event: Mapping[str, Any], event_id: str) -> None:
@@ -121,19 +128,18 @@ async def _mention(tools: Tools, event: Mapping[str, Any], event_id: str) -> Non
     try:
         reply = await incident_command(tools, asked)
     except UserError as refused:
-        tools.answers.soon(_say_in_thread(tools, asked, str(refused), ()), name="mention refused")
-        return
-    if reply:
-        tools.answers.soon(_say_in_thread(tools, asked, reply.text, reply.blocks), name="mention answered")
+        reply = Reply(text=str(refused))
+    if reply and await tools.desk.is_first(f"answer:{asked.delivery}"):  # Slack may deliver a mention more than once
+        tools.answers.soon(_say_in_thread(tools, asked, reply), name="mention answered")
 
 
-async def _say_in_thread(tools: Tools, asked: Asked, text: str, blocks: tuple[dict[str, Any], ...]) -> None:
+async def _say_in_thread(tools: Tools, asked: Asked, reply: Reply) -> None:
     await tools.slack.call(
         "chat.postMessage",
         channel=asked.channel_id,
         thread_ts=asked.message_ts,
-        text=text,
-        blocks=list(blocks) or None,
+        text=reply.text,
+        blocks=list(reply.blocks) or None,
         unfurl_links=False,
         unfurl_media=False,
     )

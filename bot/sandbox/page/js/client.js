@@ -72,9 +72,16 @@ export class Client extends Workspace {
     }
   }
 
-  async closeView(view) {
-    this.set({ views: this.state.views.filter((held) => held.id !== view.id) });
-    const failed = await this.interact("view/close", { view_id: view.id });
+  // `clear` closes the whole stack, as the × does; the other button closes the topmost form.
+  async closeView(view, { clear = false } = {}) {
+    this.set({ views: clear ? [] : this.state.views.filter((held) => held.id !== view.id) });
+    const failed = await this.interact("view/close", { view_id: view.id, clear });
+    if (failed) this.note(failed);
+  }
+
+  async react(message, channel, name) {
+    const mine = message.reactions?.some((reaction) => reaction.name === name && reaction.users?.includes(this.state.me));
+    const failed = await this.interact("react", { channel, message_ts: message.ts, name, remove: Boolean(mine) });
     if (failed) this.note(failed);
   }
 

@@ -53,8 +53,8 @@ export function Composer({ client, channel, thread = null, scope }) {
     setDismissed(false);
   };
   const offered = dismissed ? [] : completions(text, cursor, { commands: client.state.commands, scope, thread });
-  const exact = offered.length === 1 && offered[0].insert.trim() === text.trim();
-  const open = offered.length > 0 && !(exact && text.endsWith(" "));
+  const open = offered.length > 0;
+  const exact = open && text.slice(offered[picked].from, cursor) === offered[picked].label; // nothing left to complete: Enter sends
 
   const send = async () => {
     const words = text.trim();
@@ -93,7 +93,7 @@ export function Composer({ client, channel, thread = null, scope }) {
         onMouseDown=${(event) => { event.preventDefault(); complete(choice); }}>
         <strong>${choice.label}</strong>${choice.hint && html` <span class="hint">${choice.hint}</span>`}<small>${choice.description}</small></li>`)}</ul>`}
     <textarea ref=${box} rows="1" value=${text} placeholder=${label} aria-label=${label} aria-autocomplete="list"
-      aria-controls=${open ? id : null} aria-activedescendant=${open ? `${id}-${picked}` : null} spellcheck="false"
+      aria-controls=${open ? id : null} aria-activedescendant=${open ? `${id}-${picked}` : null} spellcheck=${false}
       onInput=${(event) => put(event.target.value, event.target.selectionStart)} onKeyDown=${pressed} onKeyUp=${moved} onClick=${moved}></textarea>
     <div class="composer-foot">
       ${!thread && shortcuts.length > 0 && html`<${Menu} label="Shortcuts" items=${shortcuts}><${Icon} name="bolt" /><//>`}

@@ -1,17 +1,17 @@
 // What each event of the stream does to the page's state. Called by workspace.js (and client.js, for the clock it moved itself).
 
-import { isReply, isSystem, placed } from "./lists.js";
+import { inChannel, isReply, isSystem, placed } from "./lists.js";
 
 const key = (channel, ts) => `${channel} ${ts}`;
 
 export const HANDLERS = {
   message(workspace, { channel, message }) {
     if (isReply(message)) workspace.keepReply(channel, message);
-    else if (workspace.state.lists.has(channel)) workspace.setList(channel, { items: placed(workspace.state.lists.get(channel).items, message) });
+    if (inChannel(message) && workspace.state.lists.has(channel)) workspace.setList(channel, { items: placed(workspace.state.lists.get(channel).items, message) });
     const open = channel === workspace.state.route.channel && !document.hidden;
     const mine = message.user === workspace.state.me;
     const held = workspace.state.channels.get(channel);
-    if (held) workspace.patchChannel(channel, { last_ts: message.ts, unread: open || mine || isReply(message) || isSystem(message) ? held.unread ?? 0 : (held.unread ?? 0) + 1 });
+    if (held) workspace.patchChannel(channel, { last_ts: message.ts, unread: open || mine || !inChannel(message) || isSystem(message) ? held.unread ?? 0 : (held.unread ?? 0) + 1 });
     if (open) workspace.markRead(channel);
   },
 
@@ -21,11 +21,9 @@ export const HANDLERS = {
 
   message_changed(workspace, { channel, message }) {
     if (isReply(message)) workspace.keepReply(channel, message);
-    else {
-      const list = workspace.state.lists.get(channel);
-      if (list?.items.some((item) => item.ts === message.ts)) workspace.setList(channel, { items: placed(list.items, message) });
-      if (workspace.state.threads.has(key(channel, message.ts))) workspace.keepRoot(channel, message);
-    }
+    else if (workspace.state.threads.has(key(channel, message.ts))) workspace.keepRoot(channel, message);
+    const list = workspace.state.lists.get(channel);
+    if (list?.items.some((item) => item.ts === message.ts)) workspace.setList(channel, { items: placed(list.items, message) });
   },
 
   message_deleted(workspace, { channel, ts, message, deleted_ts }) {

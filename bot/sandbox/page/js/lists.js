@@ -4,12 +4,15 @@ const byTs = (first, second) => Number(first.ts) - Number(second.ts);
 
 export const isReply = (message) => Boolean(message.thread_ts) && message.thread_ts !== message.ts;
 
+// In the channel itself: everything but replies, and replies that were sent to the channel too.
+export const inChannel = (message) => !isReply(message) || message.subtype === "thread_broadcast";
+
 // Slack's own lines ("has joined the channel"): drawn quietly, never unread.
 export const isSystem = (message) => /^(channel|group)_/.test(message.subtype ?? "");
 
 // How many of these somebody has not seen: after their mark, not their own, not in a thread.
 export function countUnread(items, me, mark) {
-  return items.filter((item) => Number(item.ts) > mark && item.user !== me && !item.local && !isSystem(item) && !isReply(item)).length;
+  return items.filter((item) => Number(item.ts) > mark && item.user !== me && !item.local && !isSystem(item) && inChannel(item)).length;
 }
 
 // A list with this message in its place; one with the same ts is replaced.

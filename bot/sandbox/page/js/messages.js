@@ -13,7 +13,7 @@ import { mrkdwn } from "./mrkdwn.js";
 import { useSurface } from "./surface.js";
 
 const GROUPED_WITHIN_S = 300; // Slack draws one name over what somebody says within five minutes
-const COLOURS = 8;
+const REACTIONS = ["eyes", "+1", "white_check_mark", "raised_hands", "pushpin", "memo"];
 const NONE = [];
 
 function initials(name) {
@@ -21,10 +21,17 @@ function initials(name) {
   return (words.length > 1 ? words[0][0] + words[1][0] : name.slice(0, 2)).toUpperCase();
 }
 
+// The square's colour and ink: white or black, whichever reads better on it (WCAG's relative luminance).
+function coloured(hex) {
+  if (!/^[0-9a-f]{6}$/i.test(hex ?? "")) return null;
+  const [red, green, blue] = [0, 2, 4].map((at) => (parseInt(hex.slice(at, at + 2), 16) / 255) ** 2.2);
+  const light = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  return { backgroundColor: `#${hex}`, color: light > 0.183 ? "#15101a" : "#fff" };
+}
+
 export function Avatar({ user, size = "" }) {
   const name = user?.real_name || user?.name || "?";
-  const colour = [...(user?.id ?? name)].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) % 9973, 7) % COLOURS;
-  return html`<span class=${`avatar ${size} ${user?.is_bot ? "avatar-bot" : `avatar-${colour}`}`} data-initials=${user?.is_bot ? name[0].toUpperCase() : initials(name)} aria-hidden="true"></span>`;
+  return html`<span class=${`avatar ${size}${user?.is_bot ? " avatar-bot" : ""}`} style=${user?.is_bot ? null : coloured(user?.color)} data-initials=${user?.is_bot ? name[0].toUpperCase() : initials(name)} aria-hidden="true"></span>`;
 }
 
 const SLACKBOT = { id: "USLACKBOT", name: "slackbot", real_name: "Slackbot", is_bot: true };
@@ -60,7 +67,7 @@ function Body({ message, channel, scope, client }) {
     ${(message.attachments ?? []).map((attachment) => html`<${Attachment} attachment=${attachment} surface=${surface} />`)}
     ${(message.files ?? []).map((file) => html`<${File} file=${file} />`)}
     ${!blocks.length && !message.text && !message.attachments?.length && !message.files?.length && html`<${Raw} what="Message" thing=${message} />`}
-    ${message.reactions?.length > 0 && html`<div class="reactions">${message.reactions.map((reaction) => html`<span class="reaction" title=${(reaction.users ?? []).map((id) => scope.users.get(id)?.real_name ?? id).join(", ")}>${EMOJI.get(reaction.name) ?? `:${reaction.name}:`} ${reaction.count ?? reaction.users?.length}</span>`)}</div>`}
+    ${message.reactions?.length > 0 && html`<div class="reactions">${message.reactions.map((reaction) => html`<button key=${reaction.name} type="button" class=${`reaction${reaction.users?.includes(scope.me) ? " reacted" : ""}`} aria-pressed=${reaction.users?.includes(scope.me) ? "true" : "false"} onClick=${() => client.react(message, channel, reaction.name)} title=${(reaction.users ?? []).map((id) => scope.users.get(id)?.real_name ?? id).join(", ")}>${EMOJI.get(reaction.name) ?? `:${reaction.name}:`} ${reaction.count ?? reaction.users?.length}</button>`)}</div>`}
   </div>`;
 }
 
@@ -71,7 +78,9 @@ function Tools({ message, channel, client, inThread }) {
     label: shortcut.name, description: shortcut.description,
     onSelect: () => client.shortcut(shortcut, { channel, message_ts: message.ts }),
   }));
+  const faces = REACTIONS.map((name) => ({ label: `${EMOJI.get(name)} ${name.replaceAll("_", " ")}`, onSelect: () => client.react(message, channel, name) }));
   return html`<div class="message-tools" role="group" aria-label="Message actions">
+    <${Menu} label="Add a reaction" items=${faces}><${Icon} name="smile" /><//>
     ${!inThread && html`<button type="button" class="icon-button" aria-label="Reply in thread" title="Reply in thread" onClick=${() => client.go({ channel, thread: message.ts })}><${Icon} name="reply" /></button>`}
     ${items.length > 0 && html`<${Menu} label="More message actions" items=${items}><${Icon} name="more" /><//>`}
   </div>`;
@@ -120,9 +129,10 @@ export function MessageRows({ messages, channel, scope, client, inThread = false
       rows.push(html`<div key=${`day-${message.ts}`} class="day" role="separator"><span>${dayDivider(at_s, scope.now_s())}</span></div>`);
       before = null;
     }
-    const compact = Boolean(before) && before.user === message.user && before.bot === message.bot && Boolean(before.ephemeral) === Boolean(message.ephemeral) && !before.reply_count && at_s - Number(before.ts) < GROUPED_WITHIN_S;
+    const quiet = isSystem(message);
+    const compact = quiet || Boolean(before) && before.user === message.user && before.bot === message.bot && Boolean(before.ephemeral) === Boolean(message.ephemeral) && !before.reply_count && at_s - Number(before.ts) < GROUPED_WITHIN_S;
     rows.push(html`<${Message} key=${`${message.ephemeral ? "e" : "m"}${message.ts}`} message=${message} compact=${compact} channel=${channel} scope=${scope} client=${client} inThread=${inThread} />`);
-    before = message;
+    before = quiet ? { ts: message.ts } : message; // what follows one of Slack's own lines begins anew, with name and face
   }
   return rows;
 }

@@ -77,10 +77,13 @@ function splitOnce(text, separator) {
 const FORMATS = { "*": "strong", _: "em", "~": "s" };
 const WORD = /[\p{L}\p{N}]/u;
 
-// Where the marker that opens at `start` closes, or -1: on the same line, not beside a space, not inside a word or an entity.
+const NO_OPENING = -1;
+const NONE_ON_LINE = -2;
+
+// Where the marker that opens at `start` closes, or one of the two above: on the same line, not beside a space, not inside a word or an entity.
 function closing(text, start, marker) {
-  if (start > 0 && WORD.test(text[start - 1])) return -1;
-  if (!text[start + 1] || /\s/.test(text[start + 1]) || text[start + 1] === marker) return -1;
+  if (start > 0 && WORD.test(text[start - 1])) return NO_OPENING;
+  if (!text[start + 1] || /\s/.test(text[start + 1]) || text[start + 1] === marker) return NO_OPENING;
   for (let i = start + 1; i < text.length && text[i] !== "\n"; i += 1) {
     if (text[i] === "<") {
       const end = text.indexOf(">", i);
@@ -92,11 +95,12 @@ function closing(text, start, marker) {
       return i;
     }
   }
-  return -1;
+  return NONE_ON_LINE;
 }
 
 function inline(text, scope, depth = 0) {
   const nodes = [];
+  const hopeless = {}; // marker -> up to where it is known that nothing closes it; keeps a text full of marks linear
   let plain = "";
   const flush = () => {
     if (plain) nodes.push(withEmoji(unescapeSlack(plain)));
@@ -121,9 +125,12 @@ function inline(text, scope, depth = 0) {
         i = end;
         continue;
       }
-    } else if (FORMATS[char] && depth < MAX_DEPTH) {
+    } else if (FORMATS[char] && depth < MAX_DEPTH && !(i < hopeless[char])) {
       const end = closing(text, i, char);
-      if (end > 0) {
+      if (end === NONE_ON_LINE) {
+        const line = text.indexOf("\n", i);
+        hopeless[char] = line < 0 ? text.length : line;
+      } else if (end > 0) {
         flush();
         nodes.push(h(FORMATS[char], null, inline(text.slice(i + 1, end), scope, depth + 1)));
         i = end;

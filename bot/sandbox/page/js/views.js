@@ -54,9 +54,9 @@ function Modal({ view, client, scope }) {
     setTrouble(answer.trouble ?? null);
     if (!answer.errors && !answer.trouble) sessionStorage.removeItem(store(view));
   };
-  const close = () => {
+  const close = (options) => {
     sessionStorage.removeItem(store(view));
-    client.closeView(view);
+    client.closeView(view, options);
   };
   useEffect(() => {
     document.querySelector(".dialog-view .has-error :is(input, textarea, .picker-button)")?.focus();
@@ -64,9 +64,9 @@ function Modal({ view, client, scope }) {
   const elsewhere = Object.entries(errors).filter(([blockId]) => !blocks.some((block) => block.type === "input" && block.block_id === blockId));
   const form = `${view.id}-form`;
   const footer = html`
-    <button type="button" class="button" onClick=${close}>${plainWords(view.close) || (view.submit ? "Cancel" : "Close")}</button>
+    <button type="button" class="button" onClick=${() => close()}>${plainWords(view.close) || (view.submit ? "Cancel" : "Close")}</button>
     ${view.submit && html`<button type="submit" form=${form} class=${`button primary${busy ? " busy" : ""}`} aria-busy=${busy ? "true" : null}>${plainWords(view.submit)}</button>`}`;
-  return html`<${Dialog} title=${plainWords(view.title)} onClose=${close} footer=${footer} className="dialog-view">
+  return html`<${Dialog} title=${plainWords(view.title)} onClose=${() => close({ clear: true })} footer=${footer} className="dialog-view">
     <form id=${form} onSubmit=${submit} noValidate>
       ${trouble && html`<p class="form-trouble" role="alert">${trouble}</p>`}
       ${elsewhere.map(([blockId, words]) => html`<p class="form-trouble" role="alert">${blockId}: ${words}</p>`)}

@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { HANDLERS } from "./events.js";
-import { countUnread, isReply, placed } from "./lists.js";
+import { countUnread, inChannel, isReply, placed } from "./lists.js";
 import { readMark, setReadMark } from "./read_marks.js";
 import { Stream } from "./stream.js";
 
@@ -121,6 +121,7 @@ export class Workspace {
       onEvent: (event) => this.receive(event),
       onLost: () => this.set({ connection: "lost" }),
       onBack: (state) => {
+        if (state.event_id < this.stream.after) this.set({ ledger: [] }); // another sandbox: it counts from the beginning
         this.adopt(state);
         this.loadWorld();
         if (this.state.route.thread) this.loadThread(this.state.route.channel, this.state.route.thread);
@@ -153,7 +154,7 @@ export class Workspace {
       const known = this.state.lists.get(channel)?.items ?? [];
       // What the stream has changed since the question was asked is newer than the answer.
       const changed = new Set(known.filter((item) => before.get(item.ts) !== item).map((item) => item.ts));
-      const items = messages.filter((message) => !isReply(message) && !changed.has(message.ts) && !this.gone.has(key(channel, message.ts))).reduce(placed, known);
+      const items = messages.filter((message) => inChannel(message) && !changed.has(message.ts) && !this.gone.has(key(channel, message.ts))).reduce(placed, known);
       this.setList(channel, { items, hasMore: has_more, loading: false, loaded: true, error: null });
       for (const reply of messages.filter(isReply)) this.keepReply(channel, reply);
     } catch (error) {

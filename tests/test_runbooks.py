@@ -1,0 +1,238 @@
+"""The runbooks that Muster ships: faultless, complete against the procedures they come from, and right where those err."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bot.actions.registry import load_actions
+from bot.domain.catalog import Catalog, best_runbooks
+from bot.domain.escalation import resolve_policy
+from bot.domain.outcome import Risk, State
+from bot.domain.runbook import Runbook, Step
+from bot.domain.severity import Severity
+from bot.storage.runbook_files import LoadResult, load_catalog
+
+FOLDER = Path(__file__).parent.parent / "runbooks"
+APP_URL = {"CLERK_APP_URL": "http://127.0.0.1:9/app"}
+
+
+def load(overrides: dict[str, str]) -> LoadResult:
+    """The shipped folder with the actions that there are."""
+    actions = {name: spec.params for name, spec in load_actions().items()}
+    return load_catalog(FOLDER, actions=actions, overrides=overrides)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """The shipped catalog, with the application's address set."""
+    loaded = load(APP_URL).catalog
+    assert loaded is not None
+    return loaded
+
+
+@pytest.fixture
+def outage(catalog: Catalog) -> Runbook:
+    """The runbook of a complete outage."""
+    return catalog.runbooks["clerk-auth-outage"]
+
+
+@pytest.fixture
+def security(catalog: Catalog) -> Runbook:
+    """The runbook of a breach."""
+    return catalog.runbooks["clerk-security-incident"]
+
+
+def test_the_shipped_files_have_no_fault() -> None:
+    """Out of the box there is one warning: nobody can know the application's address."""
+    assert load(APP_URL).faults == ()
+    untouched = load({})
+    assert untouched.catalog is not None
+    assert [(fault.level, fault.remedy) for fault in untouched.faults] == [
+        ("warning", "write it here, or set MUSTER_VAR_CLERK_APP_URL")
+    ]
+
+
+def test_the_outage_procedure_is_whole_and_in_order(outage: Runbook) -> None:
+    """Every line of "Auth Outage Response", 4a to 4c and 5a to 5c included."""
+    assert [(ref.branch[1] if ref.branch else "", ref.step.title) for ref in outage.walk()] == [
+        ("", "Confirm outage"),
+        ("", "Check application logs for errors"),
+        ("", "Verify environment variables"),
+        ("", "Clerk outage, or application issue?"),
+        ("clerk-outage", "Enable emergency bypass (if safe)"),
+        ("clerk-outage", "Notify users via status page"),
+        ("clerk-outage", "Monitor Clerk status"),
+        ("application", "Check recent deployments"),
+        ("application", "Rollback if necessary"),
+        ("application", "Check middleware configuration"),
+        ("", "Document timeline and actions"),
+        ("", "Conduct post-mortem"),
+    ]
+
+
+def test_the_immediate_actions_of_an_outage_are_diagnostics(outage: Runbook) -> None:
+    """Status page, health endpoint, variables: seen at once, beside the steps that ask for them."""
+    assert [(item.id, item.run, item.with_) for item in outage.diagnostics] == [
+        ("status", "clerk.status", {}),
+        ("health", "http.health", {"url": "http://127.0.0.1:9/app/api/health/clerk"}),
+        ("env", "vercel.env", {"names": ["CLERK_SECRET_KEY", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"]}),
+    ]
+    assert outage.step("confirm").shows == ("status", "health")
+    assert outage.step("variables").shows == ("env",)
+    assert outage.symptoms == ("All users unable to sign in", "Middleware returning errors")
+    assert outage.severity is Severity.SEV1
+
+
+def test_the_evidence_suggests_a_branch(outage: Runbook) -> None:
+    """A failing status page speaks for Clerk, first; a failing health endpoint for the application."""
+    conditions = [branch.suggested_when for branch in outage.step("cause").choose]
+    assert [(found.diagnostic, found.is_) for found in conditions if found] == [
+        ("status", State.FAILING),
+        ("health", State.FAILING),
+    ]
+
+
+def test_the_bypass_says_what_the_procedure_forgot(outage: Runbook) -> None:
+    """It opens every route, works only after a new deployment, must be verified and turned off again."""
+    bypass = outage.step("bypass")
+    assert bypass.caution is not None
+    assert "every route is open to everyone" in bypass.caution
+    assert bypass.guide is not None
+    for words in ("production only", "without a redeploy nothing changes", "Verify it", "X-Auth-Bypass", "Turn it off"):
+        assert words in bypass.guide
+
+
+def test_the_breach_procedure_is_whole_and_in_order(security: Runbook) -> None:
+    """All eight lines of "Security Breach Response"."""
+    assert [(ref.step.title, ref.step.run) for ref in security.walk()] == [
+        ("Identify affected accounts", "clerk.list_sessions"),
+        ("Revoke all sessions for affected users", "clerk.revoke_sessions"),
+        ("Lock compromised accounts", None),
+        ("Reset API keys if exposed", None),
+        ("Enable additional verification", None),
+        ("Notify affected users", None),
+        ("Review access logs", None),
+        ("Document and report", None),
+    ]
+    assert security.symptoms == ("Unauthorized access detected", "Suspicious sessions")
+    assert security.severity is Severity.SEV1
+
+
+def test_the_breach_steps_avoid_what_the_procedure_gets_wrong(security: Runbook) -> None:
+    """A lock leaves sessions alive, keys change in the Dashboard only, tokens live on for a minute."""
+    guides = {ref.step.id: f"{ref.step.guide} {ref.step.caution}" for ref in security.walk()}
+    assert "a lock leaves the sessions alive" in guides["lock"]
+    assert "ban each compromised user" in guides["lock"]
+    assert "stay valid for about a minute" in guides["revoke"]
+    assert "in the Dashboard only" in guides["reset-keys"]
+    assert "no switch that asks everybody" in guides["additional-verification"]
+
+
+def is_explained(step: Step) -> bool:
+    """Somebody who has never done it knows what to do, or the bot does it."""
+    return bool(step.run or step.guide or step.choose or step.steps or step.shows)
+
+
+def test_no_step_is_a_stub(catalog: Catalog) -> None:
+    """What has no action is a guided step; only the review speaks for itself."""
+    bare = [
+        (runbook.id, ref.step.id) for runbook in catalog.runbooks.values() for ref in runbook.walk() if not is_explained(ref.step)
+    ]
+    assert bare == [("clerk-auth-outage", "review")]
+
+
+def test_diagnostics_only_read(catalog: Catalog) -> None:
+    """They run unasked, so they change nothing."""
+    actions = load_actions()
+    for runbook in catalog.runbooks.values():
+        assert {actions[item.run].risk for item in runbook.diagnostics} == {Risk.READ}
+
+
+@pytest.mark.parametrize(
+    ("phrase", "runbook_ids"),
+    [
+        ("clerk down", ["clerk-auth-outage"]),
+        ("clerk outage", ["clerk-auth-outage"]),
+        ("auth not working", ["clerk-auth-outage"]),
+        ("clerk incident", ["clerk-auth-outage", "clerk-security-incident"]),
+        ("clerk emergency", ["clerk-auth-outage", "clerk-security-incident"]),
+    ],
+)
+def test_the_phrases_call_for_their_runbooks(catalog: Catalog, phrase: str, runbook_ids: list[str]) -> None:
+    """The five phrases of the pack, in a message and behind a command."""
+    match = catalog.matcher.match(f"{phrase}!!")
+    assert match is not None
+    assert (match.kind, list(match.runbook_ids)) == ("bare", runbook_ids)
+    assert list(best_runbooks(phrase, catalog)) == runbook_ids
+
+
+def test_the_ladder_is_that_of_the_pack(catalog: Catalog) -> None:
+    """0, 15 and 30 minutes, each until somebody acknowledges, for every runbook and for none."""
+    for runbook in (None, *catalog.runbooks.values()):
+        levels = resolve_policy(catalog, runbook).levels
+        assert [(level.level, level.after_s, level.until, level.notify) for level in levels] == [
+            (1, 0, "acknowledged", ("on-call",)),
+            (2, 900, "acknowledged", ("engineering-lead",)),
+            (3, 1800, "acknowledged", ("cto",)),
+        ]
+    contacts = catalog.contacts.values()
+    assert [(contact.name, contact.slack) for contact in contacts] == [
+        ("On-call engineer", "@oncall"),
+        ("Engineering lead", "@engineering-lead"),
+        ("CTO", "@cto"),
+    ]
+    support = catalog.external_contacts["clerk-support"]
+    assert (support.url, support.email) == ("https://clerk.com/support", "support@clerk.com")
+
+
+def test_the_severities_promise_what_they_should(catalog: Catalog) -> None:
+    """Time to respond and to resolve, in seconds, and four criteria and answers where there are four."""
+    promises = {
+        severity.value: (policy.title, policy.respond_within_s, policy.resolve_within_s)
+        for severity, policy in catalog.severities.items()
+    }
+    assert promises == {
+        "SEV1": ("Critical", 900, 3600),
+        "SEV2": ("High", 1800, 4 * 3600),
+        "SEV3": ("Medium", 2 * 3600, 24 * 3600),
+        "SEV4": ("Low", 24 * 3600, 7 * 24 * 3600),
+    }
+    assert [len(policy.criteria) for policy in catalog.severities.values()] == [4, 4, 4, 4]
+    assert [len(policy.response) for policy in catalog.severities.values()] == [4, 4, 3, 3]
+    assert catalog.severities[Severity.SEV1].response[0] == "Immediate page to on-call"
+
+
+def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
+    """docs/runbooks.md shows a runbook that `muster check` has nothing to say about."""
+    text = (FOLDER.parent / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    shutil.copytree(FOLDER, tmp_path / "runbooks", ignore=shutil.ignore_patterns("clerk"))
+    (tmp_path / "runbooks" / "mine").mkdir()
+    (tmp_path / "runbooks" / "mine" / "example.yml").write_text(example, encoding="utf-8")
+    actions = {name: spec.params for name, spec in load_actions().items()}
+    result = load_catalog(tmp_path / "runbooks", actions=actions, overrides=APP_URL)
+    assert result.faults == ()
+    assert result.catalog is not None
+    levels = resolve_policy(result.catalog, result.catalog.runbooks["clerk-auth-outage"]).levels
+    assert [(level.after_s, level.until) for level in levels] == [
+        (0, "acknowledged"),
+        (900, "resolved"),
+        (1800, "acknowledged"),
+    ]
+
+
+@pytest.mark.parametrize("model", [Runbook, Step])
+def test_the_documentation_names_every_field(model: type[Runbook] | type[Step]) -> None:
+    """A field that nobody can read about does not exist for those who write runbooks."""
+    text = (FOLDER.parent / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    names = [declared.alias or name for name, declared in model.model_fields.items()]
+    assert [name for name in names if f"`{name}`" not in text and f"{name}:" not in text] == []
+
+
+def test_a_copy_in_the_timeline_is_the_same_runbook(catalog: Catalog) -> None:
+    """The snapshot of each shipped runbook reads back as it was."""
+    for runbook in catalog.runbooks.values():
+        assert Runbook.model_validate(runbook.model_dump(mode="json", by_alias=True)) == runbook
