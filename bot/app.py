@@ -23,11 +23,12 @@ from bot.actions import runner
 from bot.actions.registry import load_actions
 from bot.actions.spec import ActionContext, ActionSpec
 from bot.domain.catalog import Catalog
-from bot.domain.errors import ConfigError, MusterError, PermanentError
+from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.outcome import Outcome, Preview
 from bot.domain.tasks import TaskKind
 from bot.http.front import Front, SlackAnswer, make_front
 from bot.metrics import Metrics
+from bot.providers import http as provider_http
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
 from bot.services.desk import Desk
@@ -178,18 +179,20 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
             clock=clock,
             work={
                 TaskKind.ROOM: Work(perform=room),
-                TaskKind.DIAGNOSE: Work(perform=DiagnosePerformer(actions), failed=diagnose_failed, most_attempts=3),
                 TaskKind.LEVEL: Work(perform=reach_level),
-                TaskKind.PAGE: Work(perform=PagePerformer(slack=slack, people=people), failed=page_failed, most_attempts=5),
+                TaskKind.PAGE: Work(
+                    perform=PagePerformer(slack=slack, people=people, desk=desk), failed=page_failed, most_attempts=5
+                ),
                 TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
                 TaskKind.RUN: Work(perform=RunPerformer(actions), failed=run_failed, most_attempts=10),
+                TaskKind.DIAGNOSE: Work(perform=DiagnosePerformer(actions), failed=diagnose_failed, most_attempts=3),
                 TaskKind.PROMPT: Work(alone=prompt),
             },
             on_outcome=lambda kind, outcome: metrics.performed(kind.value, outcome),
         )
         desk.on_task(worker.wake)
         desk.on_entry(metrics.happened)
-        warming = asyncio.create_task(people.warm(), name="people-warm")
+        warming = asyncio.create_task(_warm(people), name="warm")
         stack.push_async_callback(_cancel, warming)
 
         app = make_app(
@@ -234,6 +237,11 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
         )
 
 
+async def _warm(people: People) -> None:
+    """Do ahead what the first incident would have to wait for."""
+    await asyncio.gather(people.warm(), asyncio.to_thread(provider_http.prepare))
+
+
 def _title(desk: Desk, runbook_id: str) -> str:
     runbook = desk.catalog.runbooks.get(runbook_id)
     return runbook.title if runbook else runbook_id
@@ -276,7 +284,10 @@ async def _stores(
 
 
 async def _check_durability(client: Redis, settings: Settings) -> None:
-    durability = await inspect(client, dev=settings.muster_dev)
+    try:
+        durability = await inspect(client, dev=settings.muster_dev)
+    except TemporaryError as error:
+        raise TemporaryError(f"{error}; check REDIS_URL and that the server runs") from error
     for warning in durability.warnings:
         log.warning("redis_durability", warning=warning)
     durability.require()

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from bot.domain.facts import Status
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, Page
 from bot.domain.text import slug
 
 MENTION_AFTER_S = 1.5
@@ -131,6 +131,10 @@ def desired_room(incident: Incident) -> DesiredRoom:
     )
 
 
+def _sent_before_the_room(incident: Incident, page: Page) -> bool:
+    return incident.room_opened_at is not None and page.at <= incident.room_opened_at
+
+
 def _people(incident: Incident) -> tuple[str, ...]:
     people = [incident.opened.by, *incident.roles.values()]
     if not incident.private:  # saying it once more does not open the door of a private room
@@ -176,7 +180,9 @@ def _messages(incident: Incident) -> tuple[RoomMessage, ...]:
     messages.extend(
         RoomMessage(key=f"run:{run.id}", kind=MessageKind.RUN, place=Place.ROOM, about=run.id) for run in incident.runs.values()
     )
-    for page in incident.pages if settled else ():
+    for page in incident.pages:
+        if not settled and not _sent_before_the_room(incident, page):
+            continue  # it shows what is true
         messages.extend(
             RoomMessage(
                 key=f"page:{channel_id}:{ts}",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
@@ -20,6 +21,8 @@ from bot.http.signature import is_genuine
 
 BODY_MAX_BYTES = 1_048_576
 """A view may be 250 KB (docs.slack.dev, surfaces/modals) and carries its message; 1 MiB is above all that Slack sends."""
+FIELDS_MAX = 100
+"""A slash command has about a dozen fields."""
 READ_TIMEOUT_S = 10
 
 
@@ -105,6 +108,8 @@ class _Door:
         try:
             body = raw.decode("utf-8")
             data = json.loads(body) if request.content_type == "application/json" else None
+            if data is None:
+                _check_form(body)
         except (ValueError, RecursionError):
             return "malformed", _text(400, "not readable")
         if data is not None and not isinstance(data, dict):
@@ -134,6 +139,13 @@ class _Door:
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus' text format."""
         return web.Response(body=self._front.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+def _check_form(body: str) -> None:
+    """A form must be one that Bolt can read. Raises: ValueError, RecursionError."""
+    payload = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS_MAX)).get("payload")
+    if body.startswith("{") or (payload is not None and not isinstance(json.loads(payload), dict)):
+        raise ValueError("not a form of Slack's")
 
 
 def _text(status: int, text: str) -> web.Response:

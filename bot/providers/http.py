@@ -11,6 +11,9 @@ httpx`) and the two logger names.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import importlib
 import json
 import logging
 import re
@@ -196,6 +199,7 @@ class ProviderHttp:
             self._client = httpx.AsyncClient(
                 headers=self._headers,
                 timeout=httpx.Timeout(self._timeout_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)),
+                verify=_tls_context(),
                 trust_env=False,
                 follow_redirects=False,
             )
@@ -273,6 +277,22 @@ class ProviderHttp:
                 raise Refused(answered, remedy=f"set {setting} to where it leads", code="redirected")
             case status:
                 raise Refused(answered, remedy=f"report this with the time to who runs Muster and {name}", code=f"http_{status}")
+
+
+def prepare() -> None:
+    """Do now what the first call of the process would otherwise stop the event loop for, about 100 ms in all.
+
+    `bot.app` calls it at start-up, in a thread: the first incident must not wait for certificates and imports.
+    """
+    httpx.AsyncHTTPTransport(verify=_tls_context())  # imports httpcore
+    with contextlib.suppress(ImportError):  # httpcore imports it when it first connects
+        importlib.import_module("anyio._backends._asyncio")
+
+
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """One for all clients: reading the authorities' certificates takes some 40 ms."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def parse_retry_after(value: str | None) -> float | None:

@@ -105,7 +105,7 @@ class Delivery:
 
 
 class Courier:
-    """Everything on its way to the bot. ``url`` is where the bot listens; deliveries go to ``url`` + /slack/events."""
+    """Everything on its way to the bot, which listens at ``bot_url`` and has ``timeout_s`` to answer (both may be changed)."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Courier:
         self._ledger = ledger
         self._signing_secret = signing_secret.encode()
         self._retry_scale = retry_scale
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.bot_url = "http://127.0.0.1:3000"
@@ -132,7 +132,6 @@ class Courier:
         """Open the HTTP client. A connection per delivery: a bot that is killed and started again must not meet an old one."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             trust_env=False,
         )
 
@@ -238,7 +237,9 @@ class Courier:
         url = self.bot_url.rstrip("/") + "/slack/events"
         status, body, content_type, no_retry = None, b"", "", False
         try:
-            async with self._session.post(url, data=delivery.body, headers=headers, allow_redirects=False) as response:
+            timeout = aiohttp.ClientTimeout(total=self.timeout_s)
+            request = self._session.post(url, data=delivery.body, headers=headers, allow_redirects=False, timeout=timeout)
+            async with request as response:
                 body = await response.read()
                 status, content_type = response.status, response.content_type
                 no_retry = response.headers.get("X-Slack-No-Retry") == "1"

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.domain.errors import UserError
 from bot.sandbox.block_objects import offered_options
+from bot.sandbox.blocks import elements_of
 from bot.sandbox.models import Json
 
 # Element type → (key of its value in state.values, field of the element with its first value)
@@ -139,3 +140,18 @@ def action_of(block: Json, element: Json, given: Mapping[str, Any], action_ts: s
     else:
         raise UserError(f"A {kind} cannot be clicked.")
     return action | {"type": kind, "action_ts": action_ts}
+
+
+def find_element(blocks: list[Json], action_id: str, block_id: str | None) -> tuple[Json, Json]:
+    """The one element with these ids. Raises UserError that lists what there is."""
+    there = [(block, element) for block in blocks for element in elements_of(block)]
+    found = [
+        (block, element)
+        for block, element in there
+        if element["action_id"] == action_id and block_id in (None, block["block_id"])
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f"{block['block_id']}/{element['action_id']}" for block, element in there) or "none"
+    problem = "is no element" if not found else "are several elements"
+    raise UserError(f"There {problem} {block_id or '*'}/{action_id} here: there are {names}.")

@@ -48,7 +48,9 @@ Answer = TypeVar("Answer")
 class World(Protocol):
     """The stand-ins of the other systems, mounted beside Slack. ``ledger`` has a row for each call that they got."""
 
-    ledger: list[dict[str, Any]]
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        """A row for each finished call."""
 
     def add_routes(self, app: web.Application) -> None:
         """Add the routes of all systems."""

@@ -31,6 +31,7 @@ from bot.services.ports import Clock, Commit, Committed, Settlement, Store
 
 MOST_CONFLICTS = 12
 """How often a decision is made again before giving up; each conflict means that somebody else got through."""
+LOOK_AGAIN_S = 0.5
 MOST_CACHED = 2_000
 """Incidents kept folded in memory; the least recently used goes first."""
 
@@ -128,11 +129,20 @@ class Desk:
         found = [await self.load(identity) for identity in await self._store.active_ids()]
         return [incident for incident in found if incident]
 
-    async def wait_for_change(self, incident_id: str, *, most_s: float) -> None:
-        """Until this process commits something about the incident; another replica's commits are seen after ``most_s``."""
-        changed = self._changed.setdefault(incident_id, asyncio.Event())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), timeout=most_s)
+    async def wait_until(self, incident_id: str, done: Callable[[Incident], bool], *, most_s: float) -> Incident:
+        """The incident as soon as ``done`` says so, or as it is after ``most_s`` seconds.
+
+        This process's commits are seen at once, another replica's within ``LOOK_AGAIN_S``. Raises: UserError when there is none.
+        """
+        deadline = asyncio.get_running_loop().time() + most_s
+        while True:
+            changed = self._changed.setdefault(incident_id, asyncio.Event())
+            incident = await self.get(incident_id)
+            left_s = deadline - asyncio.get_running_loop().time()
+            if done(incident) or left_s <= 0:
+                return incident
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), timeout=min(left_s, LOOK_AGAIN_S))
 
     # -- changing --------------------------------------------------------------------------------------------------
 

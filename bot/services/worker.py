@@ -80,7 +80,10 @@ class Work:
 
 
 class Worker:
-    """See the module. ``wake()`` makes it look now."""
+    """See the module. ``wake()`` makes it look now.
+
+    ``work`` is in order of urgency: of the tasks that are claimed together, the first kinds are begun first.
+    """
 
     def __init__(
         self,
@@ -95,8 +98,11 @@ class Worker:
         self._desk = desk
         self._clock = clock
         self._work = work
+        self._urgency = {kind: number for number, kind in enumerate(work)}
         self._on_outcome = on_outcome or (lambda kind, outcome: None)
         self._wake = asyncio.Event()
+        self._claiming = asyncio.Lock()
+        self._stopped = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, Task] = {}
         self._stopping = False
@@ -116,6 +122,7 @@ class Worker:
                 if wait_s > 0:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), timeout=wait_s)
+            await self._stopped.wait()  # what still runs keeps its lease until it is finished or handed back
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
@@ -124,18 +131,26 @@ class Worker:
         """Claim nothing more, finish what runs within ``grace_s`` seconds, hand back the rest."""
         self._stopping = True
         self.wake()
-        running = list(self._running.values())
+        async with self._claiming:  # a claim that is under way is the last one
+            running = list(self._running.values())
         if running:
             await asyncio.wait(running, timeout=grace_s)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         for held in list(self._held.values()):
-            with contextlib.suppress(MusterError):
+            try:
                 await self._tasks.release(held, delay_s=0)
+            except MusterError as error:  # its lease runs out, then it is due again
+                self._log.warning("release_failed", task_id=held.id, error=str(error))
+        self._stopped.set()
 
     async def _claim(self) -> float:
         """Claim what is due and start it; the seconds until there may be more."""
+        async with self._claiming:
+            return 0.0 if self._stopping else await self._claim_and_start()
+
+    async def _claim_and_start(self) -> float:
         room = MOST_AT_ONCE - len(self._running)
         if room <= 0:
             return IDLE_S
@@ -146,7 +161,7 @@ class Worker:
             return IDLE_S
         for identity in claimed.orphans:
             self._log.error("task_not_understood", task_id=identity)
-        for task in claimed.tasks:
+        for task in sorted(claimed.tasks, key=lambda task: self._urgency.get(task.kind, len(self._urgency))):
             if task.id in self._running:  # our own lease ran out while it still works: let it find out by its fence
                 continue
             self._held[task.id] = task
@@ -188,20 +203,22 @@ class Worker:
             raise UnknownEntryError(f"{task.id}: there is no incident {task.incident_id}")
         try:
             performed = await work.perform(task, incident)
-        except PermanentError as error:
-            if work.failed is None:
+        except FencedError:
+            raise
+        except Exception as error:  # a fault of ours counts as an attempt too: a page that crashes for ever is a page lost
+            if work.failed is None or not _is_final(error, task, work):
                 raise
-            return await self._fail(task, incident, str(error), work.failed)
-        except MusterError as error:
-            if work.failed is None or work.most_attempts is None or task.attempt < work.most_attempts:
-                raise
-            return await self._fail(task, incident, f"{error} (tried {task.attempt} times)", work.failed)
+            return await self._fail(task, incident, error, work.failed)
         settlement = Settlement(task=task, again_at=performed.again_at)
         await self._settle(task, performed.command, settlement)
         return "done"
 
-    async def _fail(self, task: Task, incident: Incident, reason: str, failed: FailedPerformer) -> str:
-        self._log.error("task_failed", attempt=task.attempt, reason=reason)
+    async def _fail(self, task: Task, incident: Incident, error: Exception, failed: FailedPerformer) -> str:
+        ours = not isinstance(error, MusterError)
+        reason = f"a fault in Muster, {type(error).__name__}; its log has more" if ours else str(error)
+        if not isinstance(error, PermanentError):
+            reason = f"{reason} (tried {task.attempt} times)"
+        self._log.error("task_failed", attempt=task.attempt, reason=reason, exc_info=error if ours else None)
         await self._settle(task, failed(task, incident, reason), Settlement(task=task, state="failed"))
         return "failed"
 
@@ -237,3 +254,10 @@ class Worker:
             for task in held:
                 if task.id not in kept and task.id in self._running:
                     self._log.warning("lease_lost", task_id=task.id)
+
+
+def _is_final(error: Exception, task: Task, work: Work) -> bool:
+    """Whether another attempt is not worth making, or one too many."""
+    if isinstance(error, PermanentError):
+        return True
+    return work.most_attempts is not None and task.attempt >= work.most_attempts

@@ -125,7 +125,7 @@ def _translate(method: str, error: Exception) -> MusterError:
 
 def _translate_answer(method: str, error: SlackApiError) -> MusterError:
     response = error.response  # slack_sdk's, or aiohttp's own when the answer was not JSON
-    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0))
+    status = getattr(response, "status_code", getattr(response, "status", 0))
     headers = {name.lower(): value for name, value in (getattr(response, "headers", None) or {}).items()}
     said = getattr(response, "data", None)
     data = said if isinstance(said, dict) else {}

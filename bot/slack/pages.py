@@ -7,6 +7,7 @@ import structlog
 from bot.domain.commands import Command, RecordPage
 from bot.domain.errors import PermanentError
 from bot.domain.incident import Incident
+from bot.services.desk import Desk
 from bot.services.ports import Task
 from bot.services.worker import Performed
 from bot.slack.blocks.messages import draw_page
@@ -16,14 +17,17 @@ from bot.slack.people import People
 from bot.slack.posting import opaque_key, post_once
 
 VIA = "slack"
+ROOM_WAIT_S = 1.0
+"""A page is better with a link to the room, but it does not wait long for it: the link comes with an update."""
 
 
 class PagePerformer:
     """Performs the page task."""
 
-    def __init__(self, *, slack: SlackApi, people: People) -> None:
+    def __init__(self, *, slack: SlackApi, people: People, desk: Desk) -> None:
         self._slack = slack
         self._people = people
+        self._desk = desk
         self._log = structlog.get_logger("muster.pages")
 
     async def __call__(self, task: Task, incident: Incident) -> Performed:
@@ -63,6 +67,10 @@ class PagePerformer:
             since=task.due_at,
         )
         return channel, ts
+
+    async def _with_room(self, incident: Incident) -> Incident:
+        """The incident with its room, which is a round trip away when it was just opened; never waited for longer than that."""
+        return await self._desk.wait_until(incident.id, lambda now: bool(now.channel_id or now.room_failure), most_s=ROOM_WAIT_S)
 
 
 def page_failed(task: Task, incident: Incident, reason: str) -> Command:

@@ -107,9 +107,7 @@ class People:
             return await self._group_members(contact, handle)
         except PermanentError:
             shown = tuple(
-                person.id
-                for person in people
-                if person.name.casefold() == handle and not (person.is_bot or person.is_guest)
+                person.id for person in people if person.name.casefold() == handle and not (person.is_bot or person.is_guest)
             )
             if not shown:
                 raise

@@ -36,6 +36,8 @@ INVITE_MOST_USERS = 100
 MOST_NAMES = 5
 """A channel of our name that is not ours (an earlier database) makes us try ``…-2``, ``…-3`` …"""
 CREATED_SLACK = timedelta(minutes=2)
+HEAD_START_S = 0.005
+"""The checklist and the people go out first: drawing and sending the rest takes a few milliseconds of this process."""
 
 _NEVER = frozenset(
     {
@@ -108,12 +110,14 @@ class _Reconciliation:
         desired = desired_room(self._incident)
         now = self._tools.clock.now()
         ready = [message for message in desired.messages if message.not_before is None or message.not_before <= now]
+        first, *others = ready
         await _all(
             [
-                *(self._message(message, channel_id) for message in ready),
+                self._message(first, channel_id),
                 self._people_in(desired, channel_id),
-                self._topic(desired, channel_id),
-                self._bookmarks(desired, channel_id),
+                *(_behind(self._message(message, channel_id)) for message in others),
+                _behind(self._topic(desired, channel_id)),
+                _behind(self._bookmarks(desired, channel_id)),
             ]
         )
         if desired.archived:
@@ -288,18 +292,18 @@ class _Reconciliation:
             known = {str(bookmark.get("link")) for bookmark in listed.get("bookmarks", [])}
             self._record.bookmarks.extend(url for _, url in missing if url in known)
             missing = [(title, url) for title, url in missing if url not in known]
-        for title, url in missing:
-            if url in self._record.refused:
-                continue
-            try:
-                await self._slack.call("bookmarks.add", channel_id=channel_id, title=title, type="link", link=url)
-            except PermanentError as error:
-                if error.code not in _NEVER | _NOT_HERE:
-                    raise
-                await self._refused(url, error)
-                continue
-            self._record.bookmarks.append(url)
-            await self._save()
+        await _all([self._bookmark(channel_id, title, url) for title, url in missing if url not in self._record.refused])
+
+    async def _bookmark(self, channel_id: str, title: str, url: str) -> None:
+        try:
+            await self._slack.call("bookmarks.add", channel_id=channel_id, title=title, type="link", link=url)
+        except PermanentError as error:
+            if error.code not in _NEVER | _NOT_HERE:
+                raise
+            await self._refused(url, error)
+            return
+        self._record.bookmarks.append(url)
+        await self._save()
 
     async def _archive(self, channel_id: str) -> None:
         if not self._record.archived:
@@ -331,6 +335,12 @@ class _Reconciliation:
 
 def _empty_block() -> dict[str, Any]:
     return {"type": "context", "elements": [{"type": "plain_text", "text": "(continued above)"}]}
+
+
+async def _behind(work: Coroutine[Any, Any, None]) -> None:
+    """``work``, after ``HEAD_START_S``."""
+    await asyncio.sleep(HEAD_START_S)
+    await work
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -22,7 +22,7 @@ def app_manifest() -> dict[str, Any]:
 @pytest.fixture
 async def sandbox(app_manifest: dict[str, Any]) -> AsyncIterator[Sandbox]:
     """A workspace on loopback. Nobody listens at its bot_url until ``bot`` does."""
-    made = Sandbox(signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=app_manifest, retry_scale=1.0, ack_timeout_s=0.2)
+    made = Sandbox(signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=app_manifest)
     await made.start()
     yield made
     await made.stop()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.server import Sandbox
-from tests.sandbox.tiny_bot import actions, button, modal, section
+from tests.sandbox.tiny_bot import TOKEN, actions, button, modal, section
 
 DIVIDER = {"type": "divider"}
 NOTE = {"event_type": "incident", "event_payload": {"key": "k"}}
@@ -312,3 +313,36 @@ async def test_invalid_blocks_say_why(slack: AsyncWebClient) -> None:
         await slack.chat_postMessage(channel="C0SUPPORT", text="hi", blocks=[section(), section("x" * 3001)])
     messages = refused.value.response["response_metadata"]["messages"]
     assert messages == ["[ERROR] must be less than 3001 characters [json-pointer:/blocks/1/text/text]"]
+
+
+async def test_a_multipart_body_and_a_token_in_it(sandbox: Sandbox) -> None:
+    """Arguments in multipart/form-data count, and so does the token among them."""
+    with aiohttp.MultipartWriter("form-data") as parts:
+        for name, value in (("token", TOKEN), ("channel", "C0SUPPORT"), ("blocks", json.dumps([DIVIDER]))):
+            parts.append(value).set_content_disposition("form-data", name=name)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{sandbox.slack_api_url}chat.postMessage", data=parts) as response,
+    ):
+        assert (await response.json())["ok"]
+    assert sandbox.workspace.messages("support")[0]["blocks"][0]["type"] == "divider"
+    assert "token" not in sandbox.calls[0].arguments
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "error"),
+    [
+        ("application/json", b"{", "invalid_json"),
+        ("application/json", b"[" * 200_000, "invalid_json"),
+        ("application/json", b"[]", "json_not_object"),
+        ("text/xml", b"<a/>", "invalid_post_type"),
+        ("application/json", b'{"channel": ["C0SUPPORT"], "text": "hi"}', "invalid_arguments"),
+        ("application/json", b'{"channel": "C0SUPPORT", "text": "hi", "thread_ts": "1.1"}', "thread_not_found"),
+    ],
+)
+async def test_bodies_that_are_none(sandbox: Sandbox, content_type: str, body: bytes, error: str) -> None:
+    """Each has Slack's own code, and none of them is a 500."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": content_type}
+    url = f"{sandbox.slack_api_url}chat.postMessage"
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as response:
+        assert (response.status, (await response.json())["error"]) == (200, error)

@@ -16,7 +16,7 @@ from tests.sandbox.tiny_bot import SIGNING_SECRET, TOKEN, Received, TinyBot, man
 @pytest.fixture
 async def impatient(bot: TinyBot, sandbox: Sandbox) -> AsyncIterator[Sandbox]:
     """A sandbox that redelivers without waiting."""
-    made = Sandbox(signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=manifest(), retry_scale=0.0, ack_timeout_s=0.1)
+    made = Sandbox(signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=manifest(), retry_scale=0.0)
     await made.start()
     made.bot_url = sandbox.bot_url
     yield made
@@ -53,8 +53,7 @@ async def test_a_result_has_status_body_duration_and_attempts(sandbox: Sandbox, 
     bot.replies_with(text="thanks")
     said = await sandbox.workspace.say("developer", "support", "hello")
     assert (said.ok, said.status, said.body, len(said.attempts)) == (True, 200, b"thanks", 1)
-    assert said.duration_ms is not None
-    assert 0 < said.duration_ms < 200
+    assert (said.duration_ms or 0) > 0
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])
@@ -98,9 +97,11 @@ async def test_no_retry_is_obeyed(impatient: Sandbox, bot: TinyBot) -> None:
 async def test_too_slow_is_a_timeout_and_nobody_there_a_failed_connection(impatient: Sandbox, bot: TinyBot) -> None:
     """The reasons of redelivery are Slack's words."""
     bot.answer = hang
+    impatient.courier.timeout_s = 0.05
     slow = await impatient.workspace.say("developer", "support", "hello")
     await slow.deliveries[0].finished()
     assert {attempt.reason for attempt in slow.attempts} == {"http_timeout"}
+    impatient.courier.timeout_s = 3.0
     await bot.stop()
     gone = await impatient.workspace.say("developer", "support", "hello again")
     await gone.deliveries[0].finished()
@@ -148,8 +149,10 @@ async def test_a_bot_that_moves_is_found_at_its_new_address(impatient: Sandbox, 
 async def test_a_command_that_fails_is_said_in_slacks_words_and_never_sent_again(sandbox: Sandbox, bot: TinyBot) -> None:
     """operation_timeout and dispatch_failed, one attempt each."""
     bot.answer = hang
+    sandbox.courier.timeout_s = 0.05
     slow = await sandbox.workspace.command("developer", "support", "/incident clerk down")
     assert (slow.ok, slow.error, len(slow.attempts)) == (False, 'failed with the error "operation_timeout"', 1)
+    sandbox.courier.timeout_s = 3.0
     bot.replies_with(status=500)
     broken = await sandbox.workspace.command("developer", "support", "/incident clerk down")
     assert broken.error == 'failed with the error "dispatch_failed"'
@@ -166,6 +169,7 @@ async def test_an_interaction_that_fails_is_said(sandbox: Sandbox, bot: TinyBot)
     result = await sandbox.workspace.shortcut("developer", "open")
     assert (result.ok, result.error) == (False, "This app responded with Status Code 503.")
     bot.answer = hang
+    sandbox.courier.timeout_s = 0.05
     assert (await sandbox.workspace.shortcut("developer", "open")).error == "This app did not respond."
 
 

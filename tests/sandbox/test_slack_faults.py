@@ -131,10 +131,9 @@ async def test_tiers(sandbox: Sandbox, once: AsyncWebClient) -> None:
 
 
 async def test_latency_is_that_of_every_call_and_calls_run_side_by_side(sandbox: Sandbox, once: AsyncWebClient) -> None:
-    """Ten calls at once take as long as one."""
-    sandbox.web_api.latency_s = 0.05
-    started_at = time.monotonic()
+    """Each of ten takes its time, and all of them are under way together."""
+    sandbox.web_api.latency_s = 0.2
     await asyncio.gather(*(once.auth_test() for _ in range(10)))
-    took_s = time.monotonic() - started_at
-    assert all((call.ended_at or 0) - call.started_at >= 0.045 for call in sandbox.calls)
-    assert took_s < 0.45
+    ends = [call.ended_at or 0 for call in sandbox.calls]
+    assert all(end - call.started_at >= 0.19 for call, end in zip(sandbox.calls, ends, strict=True))
+    assert max(call.started_at for call in sandbox.calls) < min(ends)

@@ -17,6 +17,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.settings import load_settings
 from tests.conftest import ROOT
+from tests.contracts.payloads import faults_of
 
 Json = dict[str, Any]
 MANIFEST = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
@@ -148,11 +149,13 @@ async def staged(redis_url: str, **options: Any) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def unstarted(redis_url: str) -> AsyncIterator[Stage]:
-    """A stage whose bot the test starts itself."""
+    """A stage whose bot the test starts itself. At the end, everything that was said to Slack is judged."""
     async with staged(f"{redis_url}?db=1") as stage:
         yield stage
         await stage.sandbox.courier.stop()  # nothing more for a bot that is about to end
         await stage.stop()
+        faults = faults_of(stage.sandbox)
+        assert not faults, "\n".join(dict.fromkeys(faults))
 
 
 @pytest.fixture

@@ -219,6 +219,16 @@ def _reading(incident: Incident, item: Diagnostic) -> str:
     )
 
 
+def _short_reading(incident: Incident, item: Diagnostic) -> str:
+    """The evidence beside a step; what to do about it stands above, under the diagnosis."""
+    reading = incident.readings.get(item.id)
+    if reading is None:
+        return f"⏳ {escape(item.title)}: looking…"
+    outcome = reading.outcome
+    value = f" ({escape(outcome.value)})" if outcome.value and outcome.value != outcome.state.value else ""
+    return f"{STATE_MARK[outcome.state]} {escape(item.title)}: *{STATE_WORD[outcome.state]}*{value}, {clock(reading.at)}"
+
+
 # -- the checklist -------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +271,7 @@ def _notes(incident: Incident, line: Line) -> Iterator[str]:
     for diagnostic_id in step.shows:
         diagnostic = incident.runbook.find_diagnostic(diagnostic_id) if incident.runbook else None
         if diagnostic:
-            yield _reading(incident, diagnostic)
+            yield _short_reading(incident, diagnostic)
     runs = [run for run in incident.runs.values() if run.step_id == step.id and run.outcome]
     if runs and runs[-1].outcome:
         yield f"{STATE_MARK[runs[-1].outcome.state]} {escape(runs[-1].outcome.summary)}"

@@ -115,9 +115,15 @@ class Listeners:
             trigger_id=str(body.get("trigger_id", "")),
             response_url=str(body.get("response_url", "")),
         )
-        act = COMMANDS.get(self._canonical(str(body.get("command", ""))))
-        reply = await self._answered(lambda: act(self._tools, asked)) if act else Reply(text="Muster has no such command.")
+        reply = await self._answered(lambda: self._command(body, asked))
         await ack(**reply.payload()) if reply else await ack()
+
+    async def _command(self, body: dict[str, Any], asked: Asked) -> Reply | None:
+        self._require_ours(body)
+        act = COMMANDS.get(self._canonical(str(body.get("command", ""))))
+        if act is None:
+            raise UserError("Muster has no such command.")
+        return await act(self._tools, asked)
 
     def _canonical(self, command: str) -> str:
         if command == self._tools.command:

@@ -29,7 +29,9 @@ from bot.domain.errors import ForbiddenError, UserError
 from bot.domain.facts import Origin, Role, Status
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
+from bot.services.desk import TakenError
 from bot.slack.blocks import ids, views
+from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import person
 from bot.slack.listeners.declaring import answer_when_ready, declare
 from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
@@ -110,7 +112,12 @@ def _commanding(make: Make) -> Callable[[Tools, Click], Awaitable[None]]:
     async def act(tools: Tools, pressed: Click) -> None:
         incident, target = await _incident_of(tools, pressed)
         await tools.check_responder(incident, pressed.user_id)
-        await tools.desk.handle(incident.id, make(target, pressed), by=pressed.user_id, delivery=pressed.delivery)
+        try:
+            await tools.desk.handle(incident.id, make(target, pressed), by=pressed.user_id, delivery=pressed.delivery)
+        except TakenError as taken:  # a runbook chosen, or an incident reopened, while another one works on the same
+            other = await tools.desk.get(taken.incident_id)
+            where = "in a private room" if other.private else f"in {room_link(other)}"
+            raise UserError(f"The same thing is open already, {where}. Go on there; nothing was changed here.") from taken
 
     return act
 

@@ -11,6 +11,7 @@ from bot.domain.catalog import best_runbooks
 from bot.domain.commands import Acknowledge, AssignRole, ChangeSeverity, ChangeStatus
 from bot.domain.errors import UserError
 from bot.domain.facts import Origin, Role, Status
+from bot.domain.text import TITLE_MAX_CHARS, clean, readable
 from bot.slack.blocks import texts
 from bot.slack.blocks.parts import escape, person
 from bot.slack.drawing import Drawn
@@ -60,10 +61,17 @@ async def _drill(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Re
 
 async def _declare(tools: Tools, asked: Asked, words: str, *, drill: bool) -> Reply | None:
     origin = Origin(how=asked.how, channel_id=asked.channel_id, message_ts=asked.message_ts)
-    declared = await declare(tools, words=words, user_id=asked.user_id, origin=origin, delivery=asked.delivery, drill=drill)
+    declared = await declare(
+        tools,
+        words=readable(words),
+        user_id=asked.user_id,
+        origin=origin,
+        delivery=asked.delivery,
+        drill=drill,
+    )
     if asked.message_ts:
         return None  # the room's own work answers in the thread
-    if asked.response_url:
+    if asked.response_url and (declared.new or declared.again):  # a repeated delivery was answered the first time
         tools.answers.soon(answer_when_ready(tools, declared, asked.response_url), name="where the room is")
     return at_once(tools, declared)
 
@@ -73,10 +81,12 @@ async def _help(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Rep
 
 
 async def _list(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    await tools.check_person(asked.user_id)
     return _said(texts.draw_list(await tools.desk.active()))
 
 
 async def _status(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    await tools.check_person(asked.user_id)
     found = await tools.desk.find_by_channel(asked.channel_id)
     return _said(texts.draw_status(found) if found else texts.draw_list(await tools.desk.active()))
 
@@ -118,7 +128,7 @@ async def _resolve(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> 
 
 
 async def _nearest(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
-    return nearest(tools, arguments["nearest"], arguments["words"])
+    return nearest(tools, arguments["nearest"], clean(readable(arguments["words"]), max_chars=TITLE_MAX_CHARS))
 
 
 def _said(drawn: Drawn, *, in_channel: bool = False) -> Reply:
@@ -126,8 +136,9 @@ def _said(drawn: Drawn, *, in_channel: bool = False) -> Reply:
 
 
 async def runbook(tools: Tools, asked: Asked) -> Reply:
-    """``/runbook [words]``: the list, or the runbook that fits, for everybody in the channel."""
-    words = asked.text.strip()
+    """``/runbook [words]``: the list, or the runbook that fits, for everybody in the channel. Raises: ForbiddenError."""
+    await tools.check_person(asked.user_id)
+    words = clean(readable(asked.text), max_chars=TITLE_MAX_CHARS)
     catalog = tools.catalog
     if not words:
         return _said(texts.draw_runbooks(list(catalog.runbooks.values()), tools.runbook_command))

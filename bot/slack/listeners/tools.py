@@ -171,12 +171,9 @@ class Tools:
 
     async def wait_for_room(self, incident_id: str) -> Incident:
         """The incident once it has a room, or cannot get one, or after ``ROOM_WAIT_S``, whichever is first."""
-        deadline = asyncio.get_running_loop().time() + ROOM_WAIT_S
-        incident = await self.desk.get(incident_id)
-        while not (incident.channel_id or incident.room_failure) and asyncio.get_running_loop().time() < deadline:
-            await self.desk.wait_for_change(incident_id, most_s=0.5)
-            incident = await self.desk.get(incident_id)
-        return incident
+        return await self.desk.wait_until(
+            incident_id, lambda incident: bool(incident.channel_id or incident.room_failure), most_s=ROOM_WAIT_S
+        )
 
     def call_instead(self) -> str:
         """Whom to call when nothing can be saved: from memory, so that it works without Redis."""
