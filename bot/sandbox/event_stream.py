@@ -6,6 +6,7 @@ Format: html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 from aiohttp import web
@@ -38,7 +39,12 @@ class EventStream:
             body = {"ok": False, "error": "gone", "message": f"Events after {sent_id} are no longer kept."}
             return web.json_response(body, status=410)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(request)
+        with contextlib.suppress(ConnectionResetError):  # the page went away in the middle of a line: that is its end
+            await response.prepare(request)
+            await self._follow(response, user_id, sent_id)
+        return response
+
+    async def _follow(self, response: web.StreamResponse, user_id: str, sent_id: int) -> None:
         await response.write(b": open\n\n")
         while not self._closing:
             bell = self._feed.bell()
@@ -52,7 +58,6 @@ class EventStream:
                 await asyncio.wait_for(bell.wait(), KEEP_ALIVE_S)
             except TimeoutError:
                 await response.write(b": still here\n\n")
-        return response
 
 
 async def _write(response: web.StreamResponse, event: PageEvent, user_id: str) -> None:

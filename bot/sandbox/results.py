@@ -1,4 +1,4 @@
-"""What becomes of what a person does. Made by ``commands``, ``forms``, ``writing`` and ``membership``, read by tests and ``control``."""
+"""What becomes of what a person does. Made by the parts of ``workspace``, read by tests and ``control``."""
 
 from __future__ import annotations
 

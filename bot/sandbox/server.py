@@ -258,10 +258,13 @@ class Sandbox:
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """After every request something may have changed, in the world too."""
         try:
-            return await handler(request)
+            response = await handler(request)
         finally:
             self._ledger.absorb_world()
             self.feed.ring()
+        if request.path.startswith("/static/"):  # after an upgrade a browser must not mix old modules with new ones
+            response.headers["Cache-Control"] = "no-cache"
+        return response
 
     async def _response(self, request: web.Request) -> web.Response:
         try:

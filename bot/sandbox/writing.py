@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.domain.errors import UserError
 from bot.sandbox.composer import as_message, rich_text
 from bot.sandbox.looking import Looking
-from bot.sandbox.models import BOT_USER_ID, Channel, User
+from bot.sandbox.models import BOT_USER_ID, Channel, Json, User
 from bot.sandbox.results import Result
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import structlog
 
 from bot.domain.commands import RecordArchived, RecordRoom, RecordRoomFailure
 from bot.domain.errors import MusterError, PermanentError, TemporaryError
 from bot.domain.incident import Incident
-from bot.domain.room import DesiredRoom, Place, RoomMessage, RoomRecord, SentMessage, desired_room
+from bot.domain.room import DesiredRoom, MessageKind, Place, RoomMessage, RoomRecord, SentMessage, desired_room
 from bot.domain.text import cut
 from bot.domain.timeline import MUSTER
 from bot.services.desk import Desk, FencedError
@@ -36,8 +36,8 @@ INVITE_MOST_USERS = 100
 MOST_NAMES = 5
 """A channel of our name that is not ours (an earlier database) makes us try ``…-2``, ``…-3`` …"""
 CREATED_SLACK = timedelta(minutes=2)
-HEAD_START_S = 0.005
-"""The checklist and the people go out first: drawing and sending the rest takes a few milliseconds of this process."""
+
+Result = TypeVar("Result")
 
 _NEVER = frozenset(
     {
@@ -108,22 +108,33 @@ class _Reconciliation:
         """See the module."""
         channel_id = await self._channel()
         desired = desired_room(self._incident)
-        now = self._tools.clock.now()
-        ready = [message for message in desired.messages if message.not_before is None or message.not_before <= now]
-        first, *others = ready
-        await _all(
+        checklist = next(message for message in desired.messages if message.kind is MessageKind.CARD)
+        again_at, *_ = await _all(
             [
-                self._message(first, channel_id),
+                self._surroundings(channel_id),
+                self._message(checklist, channel_id),
                 self._people_in(desired, channel_id),
-                *(_behind(self._message(message, channel_id)) for message in others),
-                _behind(self._topic(desired, channel_id)),
-                _behind(self._bookmarks(desired, channel_id)),
             ]
         )
         if desired.archived:
             await self._archive(channel_id)
-        later = [message.not_before for message in desired.messages if message not in ready and message.not_before]
-        return Performed(again_at=min(later) if later else None)
+        return Performed(again_at=again_at)
+
+    async def _surroundings(self, channel_id: str) -> datetime | None:
+        """All but the checklist and the people, who do not wait for this; when there will be more to post."""
+        await self._record_room(channel_id)
+        desired = desired_room(self._incident)
+        now = self._tools.clock.now()
+        messages = [message for message in desired.messages if message.kind is not MessageKind.CARD]
+        ready = [message for message in messages if message.not_before is None or message.not_before <= now]
+        await _all(
+            [
+                *(self._message(message, channel_id) for message in ready),
+                self._topic(desired, channel_id),
+                self._bookmarks(desired, channel_id),
+            ]
+        )
+        return min((message.not_before for message in messages if message.not_before and message not in ready), default=None)
 
     # -- the channel -----------------------------------------------------------------------------------------------
 
@@ -135,12 +146,14 @@ class _Reconciliation:
                 await self._tools.desk.handle(self._incident.id, RecordRoomFailure(reason=str(error)), by=MUSTER)
                 raise
             await self._save(channel_id=channel_id, name=name)
-        channel_id, name = str(self._record.channel_id), str(self._record.name)
-        if self._incident.channel_id != channel_id:
-            command = RecordRoom(channel_id=channel_id, name=name)
-            handled = await self._tools.desk.handle(self._incident.id, command, by=MUSTER)
-            self._incident = handled.incident
-        return channel_id
+        return str(self._record.channel_id)
+
+    async def _record_room(self, channel_id: str) -> None:
+        if self._incident.channel_id == channel_id:
+            return
+        command = RecordRoom(channel_id=channel_id, name=str(self._record.name))
+        handled = await self._tools.desk.handle(self._incident.id, command, by=MUSTER)
+        self._incident = handled.incident
 
     async def _create(self) -> tuple[str, str]:
         desired = desired_room(self._incident)
@@ -337,21 +350,16 @@ def _empty_block() -> dict[str, Any]:
     return {"type": "context", "elements": [{"type": "plain_text", "text": "(continued above)"}]}
 
 
-async def _behind(work: Coroutine[Any, Any, None]) -> None:
-    """``work``, after ``HEAD_START_S``."""
-    await asyncio.sleep(HEAD_START_S)
-    await work
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
     """All of it beside each other, also when some of it fails; then the failure that says most about when to come back."""
     results = await asyncio.gather(*work, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
+    if not failures:
+        return [result for result in results if not isinstance(result, BaseException)]
     for failure in failures:
         if not isinstance(failure, MusterError):
             raise failure
     waits = [failure for failure in failures if isinstance(failure, TemporaryError) and failure.retry_after_s is not None]
     if waits:
         raise max(waits, key=lambda failure: failure.retry_after_s or 0.0)
-    for failure in failures:
-        raise failure
+    raise failures[0]

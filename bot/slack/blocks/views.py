@@ -154,7 +154,7 @@ def metadata_of(view: Mapping[str, Any]) -> dict[str, str]:
     """The ids that the view carries. Raises: UserError when they are not ours."""
     try:
         data = json.loads(view.get("private_metadata") or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("That form is not one of Muster's; nothing was done.") from error
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
         raise UserError("That form is not one of Muster's; nothing was done.")

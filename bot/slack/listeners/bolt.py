@@ -81,7 +81,24 @@ def _without_token(client: AsyncWebClient) -> AsyncWebClient:
 
 async def dispatch(app: AsyncApp, body: str, headers: Mapping[str, str]) -> BoltResponse:
     """One request of Slack through Bolt; its signature was checked."""
-    return await app.async_dispatch(AsyncBoltRequest(body=body, headers=dict(headers)))
+    request = AsyncBoltRequest(body=body, headers=dict(headers))
+    if not _is_whole(request.body):
+        return BoltResponse(status=400, body="not readable")
+    return await app.async_dispatch(request)
+
+
+def _is_whole(body: Mapping[str, Any]) -> bool:
+    """Whether the parts are there that Bolt looks at, unchecked, before any listener."""
+    if body.get("type") == "block_actions":
+        pressed = body.get("actions")
+        return isinstance(pressed, list) and bool(pressed) and all(_has_text(action, "action_id") for action in pressed)
+    if body.get("type") in ("view_submission", "view_closed"):
+        return _has_text(body.get("view"), "type")
+    return True
+
+
+def _has_text(value: Any, name: str) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(name), str)
 
 
 class Listeners:

@@ -66,7 +66,7 @@ def read_click(body: dict[str, Any]) -> Click:
     message = body.get("message") or {}
     container = body.get("container") or {}
     channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
-    user_id = str(body["user"]["id"])
+    user_id = str((body.get("user") or {}).get("id", ""))
     action_id = str(action.get("action_id", ""))
     return Click(
         action_id=action_id.partition(":")[0],
@@ -85,7 +85,7 @@ async def click(tools: Tools, pressed: Click) -> None:
     """Do what the click asks. Raises: UserError with what to tell the person, and what the desk raises."""
     if pressed.action_id == ids.LINK:
         return
-    act = _ACTS.get(pressed.action_id)
+    act = ACTS.get(pressed.action_id)
     if act is None:
         raise UserError("That button is from another version of Muster; look at the newest card.")
     await act(tools, pressed)
@@ -221,7 +221,7 @@ async def _open_form(tools: Tools, pressed: Click) -> None:
     await open_declare_form(tools, trigger_id=pressed.trigger_id, channel_id=pressed.channel_id)
 
 
-_ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
+ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
     ids.ACKNOWLEDGE: _commanding(lambda target, pressed: Acknowledge(via="slack")),
     ids.TAKE_COMMAND: _commanding(lambda target, pressed: AssignRole(role=Role.INCIDENT_COMMANDER, user_id=pressed.user_id)),
     ids.NOT_AN_INCIDENT: _not_an_incident,
@@ -243,3 +243,4 @@ _ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
     ids.OPEN_WORDS: _open_form,
     ids.OPEN_RUNBOOK: _open_runbook,
 }
+"""What each action_id asks of the desk."""

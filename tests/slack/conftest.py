@@ -1,0 +1,94 @@
+"""Incidents that are lived in memory for the drawings, and Slack's API over the sandbox for what calls it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from bot.domain.catalog import Catalog
+from bot.domain.commands import RecordDiagnostic, RecordPage, RecordRoom
+from bot.domain.outcome import Outcome, State
+from bot.domain.runbook import Runbook
+from bot.sandbox.server import Sandbox
+from bot.slack.client import SlackApi, make_client, make_session
+from bot.slack.people import People
+from tests.conftest import ROOT, at
+from tests.domain.story import Story
+
+HOSTILE = "<!channel> & <@U0LEAD> *bold* `code` ```fence``` <https://evil.example|Approve> ‮gnp.exe"
+"""Everything that a text may try."""
+
+
+@pytest.fixture
+def story(catalog: Catalog) -> Story:
+    """An incident that is not opened yet."""
+    return Story(catalog)
+
+
+@pytest.fixture
+def outage(story: Story) -> Story:
+    """An outage with its room, one page and two of three diagnoses."""
+    story.open("clerk-auth-outage")
+    story.do(RecordRoom(channel_id="C9", name="inc-20261120-clerk-down-1"))
+    story.do(RecordDiagnostic(diagnostic_id="status", round=1, outcome=Outcome(state=State.FAILING, summary="major outage")))
+    story.do(
+        RecordDiagnostic(
+            diagnostic_id="health",
+            round=1,
+            outcome=Outcome(state=State.UNKNOWN, summary="did not answer", remedy="see whether it runs"),
+        )
+    )
+    page = RecordPage(
+        level=1, contact_id="on-call", generation=1, via="slack", due_at=at(), user_ids=("U2",), messages=(("D2", "1.2"),)
+    )
+    story.do(page)
+    return story
+
+
+def with_runbook(catalog: Catalog, **fields: Any) -> Catalog:
+    """The catalog with one more runbook, ``made-up``."""
+    runbook = Runbook.model_validate(
+        {"id": "made-up", "title": "Made up", "service": "clerk", "severity": "SEV2", "checklist": [{"id": "a", "title": "A"}]}
+        | fields
+    )
+    return replace(catalog, runbooks=MappingProxyType({**catalog.runbooks, runbook.id: runbook}))
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A workspace without a bot behind it: nothing is delivered anywhere."""
+    manifest = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
+    manifest["settings"]["event_subscriptions"]["bot_events"] = []
+    token = f"xoxb-{secrets.token_hex(8)}"
+    made = Sandbox(signing_secret="s", bot_token=token, manifest=manifest)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """The session towards Slack, as the bot makes it."""
+    async with make_session() as made:
+        yield made
+
+
+@pytest.fixture
+def slack(sandbox: Sandbox, session: aiohttp.ClientSession) -> SlackApi:
+    """Muster's client with the token of the sandbox."""
+    return SlackApi(make_client(session, token=sandbox._tokens.good, base_url=sandbox.slack_api_url))
+
+
+@pytest.fixture
+async def people(slack: SlackApi) -> People:
+    """Everybody in the workspace, read."""
+    made = People(slack)
+    await made.warm()
+    return made
