@@ -160,6 +160,7 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
             app_id=workspace.app_id,
             bot_user_id=workspace.bot_user_id,
             bot_id=workspace.bot_id,
+            command=settings.muster_command,
         )
         room = RoomPerformer(
             slack=slack,

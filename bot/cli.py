@@ -17,6 +17,8 @@ _MODULES = {
     "serve": "bot.terminal.serve",
     "demo": "bot.terminal.demo",
     "check": "bot.terminal.check",
+    "doctor": "bot.terminal.doctor",
+    "manifest": "bot.terminal.manifest",
     "schema": "bot.terminal.schema",
 }
 
@@ -32,6 +34,13 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check runbooks, contacts, services, severities", allow_abbrev=False)
     check.add_argument("paths", nargs="*", metavar="PATH", help="files or folders (default: the runbooks folder)")
     check.add_argument("--format", choices=("text", "json"), default="text")
+    doctor = commands.add_parser("doctor", help="check tokens, scopes, Redis, contacts, providers", allow_abbrev=False)
+    doctor.add_argument("--format", choices=("text", "json"), default="text")
+    manifest = commands.add_parser("manifest", help="print the manifest of the Slack app", allow_abbrev=False)
+    manifest.add_argument("--url", help="public address of the bot, https://… (default: MUSTER_URL)")
+    manifest.add_argument(
+        "--command", dest="slash_command", metavar="/NAME", help="name of the slash command (default: MUSTER_COMMAND, /incident)"
+    )
     commands.add_parser("schema", help="print the JSON Schema of a runbook", allow_abbrev=False)
     return parser
 

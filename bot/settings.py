@@ -30,6 +30,9 @@ from bot.domain.errors import ConfigError
 
 ENV_FILE_VARIABLE = "MUSTER_ENV_FILE"
 SERVICE_VARIABLE_PREFIX = "MUSTER_VAR_"
+COMMAND_PATTERN = r"/[a-z0-9_-]{1,31}"
+"""32 characters with the slash (the manifest schema of api.slack.com), in lower case."""
+RUNBOOK_COMMAND = "/runbook"
 
 _OWN_PREFIX = "MUSTER_"
 _SERVICE_VARIABLE = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)+")
@@ -100,6 +103,14 @@ def _signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _command_name(value: str) -> str:
+    if not re.fullmatch(COMMAND_PATTERN, value):
+        raise ValueError("is not the name of a slash command: a slash, then 1 to 31 of a-z, 0-9, - and _")
+    if value == RUNBOOK_COMMAND:
+        raise ValueError(f"is {RUNBOOK_COMMAND}, which finds runbooks; choose another name")
+    return value
+
+
 def _lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -167,6 +178,10 @@ class Settings(BaseSettings):
 
     muster_incidents_channel: str = "incidents"
     """Channel (name or id) in which incidents are announced. Default `incidents`. The bot must be a member of it."""
+
+    muster_command: Annotated[str, AfterValidator(_command_name)] = "/incident"
+    """Name of the slash command, as the installed app has it (`muster manifest --command`). Default `/incident`; another
+    one where the workspace has that already."""
 
     muster_url: WebUrl | None = None
     """Public base URL of this bot, for links and the manifest. Unset: links to the bot are left out."""
@@ -325,6 +340,17 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises: ConfigError that lists every fault, one line each, beginning with the variable. No line repeats a value.
     """
+    settings, faults = inspect_settings(environ)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return settings
+
+
+def inspect_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
+    """As `load_settings`, for `muster doctor`: the faults, and the settings in which a faulty variable counts as unset.
+
+    Raises: ConfigError when the file cannot be read.
+    """
     merged = {**_read_env_file(environ.get(ENV_FILE_VARIABLE, ".env")), **environ}
     merged = {name: value.strip() for name, value in merged.items()}
     faults = _unknown_variables(merged)
@@ -335,13 +361,14 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     }
     source = EnvSettingsSource(Settings, env_ignore_empty=True)
     source.env_vars = {name.lower(): merged[name] for name in variable_names() if merged.get(name)}
+    values = source()
     try:
-        settings = Settings(**source(), service_vars=service_vars)
-    except ValidationError as error:
-        raise ConfigError("\n".join(faults + _validation_faults(error))) from None  # the original holds the values
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return settings
+        return Settings(**values, service_vars=service_vars), tuple(faults)
+    except ValidationError as error:  # kept from every message: it holds the values
+        faults += _validation_faults(error)
+        refused = {str(fault["loc"][0]) for fault in error.errors(include_url=False, include_context=False, include_input=False)}
+    sound = {name: value for name, value in values.items() if name not in refused}
+    return Settings(**sound, service_vars=service_vars), tuple(faults)
 
 
 def _read_env_file(path: str) -> dict[str, str]:

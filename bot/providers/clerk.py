@@ -81,6 +81,16 @@ class _Page(_Kept):
     data: tuple[Session, ...]
 
 
+class _Key(_Kept):
+    """Public key of the instance; what it is does not matter here."""
+
+    kid: str
+
+
+class _KeySet(_Kept):
+    keys: tuple[_Key, ...]
+
+
 _SESSION_LIST: TypeAdapter[_Page | tuple[Session, ...]] = TypeAdapter(_Page | tuple[Session, ...])
 
 
@@ -101,6 +111,13 @@ class ClerkClient:
             detail=error_detail,
             timeout_s=timeout_s,
         )
+
+    async def ping(self) -> int:
+        """How many signing keys the instance has: the cheapest read that needs the secret key (`GET /jwks` has no rate limit)."""
+        try:
+            return len(_KeySet.model_validate(await self._http.get_json("jwks")).keys)
+        except ValidationError as error:
+            raise _unexpected("GET /v1/jwks") from error
 
     async def get_user(self, user_id: str) -> User:
         """Raises: Refused with the code not_found when Clerk has no such user."""

@@ -17,11 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
-from importlib import resources
 from pathlib import Path
 
 import aiohttp
-import yaml
 
 from bot.domain.errors import ConfigError, MusterError
 from bot.sandbox.models import TEAM_ID
@@ -29,6 +27,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.storage.embedded import embedded_redis
 from bot.storage.redis import RedisClock, RedisStore, connect
+from bot.terminal.manifest import read_manifest
 
 EXPECTED = (MusterError,)
 
@@ -62,16 +61,6 @@ async def _demo(port: int) -> int:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def read_manifest() -> dict[str, object]:
-    """The app manifest: beside the package, or inside it when installed from a wheel."""
-    packaged = resources.files("bot") / "_manifest.yml"
-    text = packaged.read_text("utf-8") if packaged.is_file() else (Path(__file__).parents[2] / "manifest.yml").read_text("utf-8")
-    loaded = yaml.safe_load(text)
-    if not isinstance(loaded, dict):
-        raise ConfigError("manifest.yml is not a manifest; restore it from the repository")
-    return loaded
 
 
 @contextlib.asynccontextmanager

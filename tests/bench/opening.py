@@ -23,7 +23,7 @@ FIRST_SECOND_S = 1.0
 MENTION_S = 3.0
 """The mention of who is paged comes after 1.5 s; by then an opening is over."""
 QUIET_S = 0.3
-ROUNDS = 15
+ROUNDS = 9
 SMOKE_ROUNDS = 2
 
 GOALS = {"channel exists": 1.15, "checklist and people": 2.2, "everything": 3.3}
@@ -59,6 +59,7 @@ async def measure(quick: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
         async with demo_workspace(Path(folder), port=0) as (sandbox, bot):
             await bot.wait_until_ready(asyncio.Event())
+            await _quiet(sandbox)
             sandbox.web_api.latency_s = LATENCY_S
             rounds = [await _open(sandbox) for _ in range(SMOKE_ROUNDS if quick else ROUNDS)]
     return _report(rounds)

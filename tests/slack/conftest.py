@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import RecordDiagnostic, RecordPage, RecordRoom
+from bot.domain.commands import ReachLevel, RecordDiagnostic, RecordPage, RecordRoom
 from bot.domain.outcome import Outcome, State
 from bot.domain.runbook import Runbook
 from bot.sandbox.server import Sandbox
@@ -45,6 +45,7 @@ def outage(story: Story) -> Story:
             outcome=Outcome(state=State.UNKNOWN, summary="did not answer", remedy="see whether it runs"),
         )
     )
+    story.do(ReachLevel(level=1, generation=1))
     page = RecordPage(
         level=1, contact_id="on-call", generation=1, via="slack", due_at=at(), user_ids=("U2",), messages=(("D2", "1.2"),)
     )
@@ -62,11 +63,16 @@ def with_runbook(catalog: Catalog, **fields: Any) -> Catalog:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+def token() -> str:
+    """The bot's token."""
+    return f"xoxb-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+async def sandbox(token: str) -> AsyncIterator[Sandbox]:
     """A workspace without a bot behind it: nothing is delivered anywhere."""
     manifest = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
     manifest["settings"]["event_subscriptions"]["bot_events"] = []
-    token = f"xoxb-{secrets.token_hex(8)}"
     made = Sandbox(signing_secret="s", bot_token=token, manifest=manifest)
     await made.start()
     yield made
@@ -81,9 +87,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def slack(sandbox: Sandbox, session: aiohttp.ClientSession) -> SlackApi:
-    """Muster's client with the token of the sandbox."""
-    return SlackApi(make_client(session, token=sandbox._tokens.good, base_url=sandbox.slack_api_url))
+def slack(sandbox: Sandbox, session: aiohttp.ClientSession, token: str) -> SlackApi:
+    """Muster's client in the sandbox."""
+    return SlackApi(make_client(session, token=token, base_url=sandbox.slack_api_url))
 
 
 @pytest.fixture

@@ -74,6 +74,8 @@ class ClerkStandIn:
 
     def _result(self, method: str, segments: list[str], params: Params) -> Any:
         match (method, *segments):
+            case ("GET", "v1", "jwks"):
+                return {"keys": [{"kid": "ins_sandbox", "kty": "RSA", "use": "sig", "alg": "RS256", "n": "AQAB", "e": "AQAB"}]}
             case ("GET", "v1", "sessions"):
                 return self._list(params)
             case ("GET", "v1", "sessions", session_id):

@@ -1,0 +1,91 @@
+"""`docs/coverage.md` tells the truth: every row's line stands in its seed, its step in a runbook, its test in the tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.domain.catalog import Catalog
+from tests.conftest import ROOT
+
+SEEDS = ROOT.parent / "shared" / "seeds"
+ROW = re.compile(r"^\| (\d{3}) \| `(.+?)` \| (\S+) \| (.+?) \| (\S+::\S+) \|$")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a seed and what covers it."""
+
+    seed: str
+    line: str
+    step: str
+    how: str
+    test: str
+
+
+def rows() -> list[Row]:
+    """All rows of the tables."""
+    found: list[Row] = []
+    for text in (ROOT / "docs" / "coverage.md").read_text("utf-8").splitlines():
+        if re.match(r"^\| \d", text):
+            match = ROW.match(text)
+            assert match, f"not a row: {text}"
+            seed, line, *rest = match.groups()
+            found.append(Row(seed, line.replace("\\|", "|"), *rest))
+    return found
+
+
+ROWS = rows()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.line[:40])
+def test_the_line_stands_in_its_seed(row: Row) -> None:
+    """Word for word."""
+    if not SEEDS.is_dir():
+        pytest.skip("needs ../shared/seeds (the user's documents), which is not beside this checkout")
+    (seed,) = SEEDS.glob(f"{row.seed}_*.txt")
+    assert row.line in seed.read_text("utf-8")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.line[:40])
+def test_the_step_exists_and_is_what_the_row_says(row: Row, catalog: Catalog) -> None:
+    """A step that is said to run has an action, or evidence beside it; or it is a fork, or the timeline itself."""
+    if row.step.endswith(".yml"):
+        assert (ROOT / "runbooks" / row.step).is_file()
+        return
+    runbook_id, _, step_id = row.step.partition("/")
+    runbook = catalog.runbooks[runbook_id]
+    if runbook.find_diagnostic(step_id):
+        assert row.how.startswith("run")
+        return
+    step = runbook.step(step_id)
+    if row.how.startswith("run") and step_id != "document":
+        assert step.run or step.shows or step.choose
+
+
+@pytest.mark.parametrize("node", sorted({row.test for row in ROWS}))
+def test_the_test_exists(node: str) -> None:
+    """The file has a test of that name."""
+    path, _, name = node.partition("::")
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    functions = {item.name for item in ast.walk(tree) if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assert name in functions
+
+
+@pytest.mark.parametrize(
+    ("seed", "heading", "end"), [("001", "### Procedure 1", "### Procedure 2"), ("001", "### Procedure 2", "### Procedure 3")]
+)
+def test_no_line_of_a_covered_procedure_is_missing(seed: str, heading: str, end: str) -> None:
+    """Every checklist line has a row."""
+    if not SEEDS.is_dir():
+        pytest.skip("needs ../shared/seeds (the user's documents), which is not beside this checkout")
+    (path,) = SEEDS.glob(f"{seed}_*.txt")
+    text = Path(path).read_text("utf-8")
+    part = text[text.index(heading) : text.index(end)]
+    lines = re.findall(r"\[ \] (.+)", part)
+    assert lines
+    assert [line for line in lines if line not in {row.line for row in ROWS}] == []
