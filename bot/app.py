@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientSession, web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.asyncio import Redis
+from slack_bolt.async_app import AsyncApp
 
 from bot.actions import runner
 from bot.actions.registry import load_actions
@@ -27,10 +30,12 @@ from bot.domain.errors import ConfigError, MusterError, PermanentError, Temporar
 from bot.domain.outcome import Outcome, Preview
 from bot.domain.tasks import TaskKind
 from bot.http.front import Front, SlackAnswer, make_front
+from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.providers import http as provider_http
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
+from bot.reload import Reloader
 from bot.services.desk import Desk
 from bot.services.performers import (
     DiagnosePerformer,
@@ -41,20 +46,22 @@ from bot.services.performers import (
     run_failed,
 )
 from bot.services.worker import Work, Worker
-from bot.settings import Settings
+from bot.settings import Settings, SlackSecrets
 from bot.slack.blocks.messages import draw
 from bot.slack.client import SlackApi, make_client, make_session
+from bot.slack.limits import Limits
 from bot.slack.listeners.bolt import dispatch, make_app
 from bot.slack.listeners.events import HANDLED, PromptPerformer, trigger_of
 from bot.slack.listeners.tools import Answers, Tools
 from bot.slack.pages import PagePerformer, page_failed
 from bot.slack.people import People
 from bot.slack.room import RoomPerformer
+from bot.slack.socket_mode import SocketMode, SocketTimes
 from bot.slack.workspace import Workspace, find_incidents_channel, introduce
 from bot.storage.durability import inspect
 from bot.storage.embedded import embedded_redis
 from bot.storage.redis import FRONT_TIMEOUT_S, WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
-from bot.storage.runbook_files import load_catalog
+from bot.storage.runbook_files import LoadResult, load_catalog
 
 HEARTBEAT_S = 0.5
 GRACE_S = 8.0
@@ -75,6 +82,7 @@ class Muster:
     worker: Worker
     store: RedisStore
     workspace: Workspace
+    reloader: Reloader
 
 
 class _Actions:
@@ -97,10 +105,18 @@ class _Actions:
         return await runner.preview(self._spec(action), params, self._context)
 
 
+def read_files(settings: Settings, specs: Mapping[str, ActionSpec], folder: Path) -> LoadResult:
+    """The files of ``folder`` as these settings see them. Blocks."""
+
+    def is_set(name: str) -> bool:
+        return getattr(settings, name.lower(), None) is not None
+
+    return load_catalog(folder, actions=specs, overrides=settings.service_vars, is_set=is_set)
+
+
 def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> Catalog:
     """The files. Raises: ConfigError with every fault, one line each."""
-    actions = {name: spec.params for name, spec in specs.items()}
-    result = load_catalog(settings.runbooks_dir(), actions=actions, overrides=settings.service_vars)
+    result = read_files(settings, specs, settings.runbooks_dir())
     for fault in result.faults:
         if fault.level == "warning":
             log.warning("catalog_warning", fault=str(fault))
@@ -124,8 +140,8 @@ def provider_config(settings: Settings) -> ProviderConfig:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Muster]:
-    """The whole bot, from its first look at the settings to a clean end.
+async def running(settings: Settings, *, socket_times: SocketTimes | None = None) -> AsyncIterator[Muster]:
+    """The whole bot, from its first look at the settings to a clean end. ``socket_times``: how patient Socket Mode is.
 
     Raises: ConfigError, PermanentError, TemporaryError: one line each, what failed, on what, what to do.
     """
@@ -142,6 +158,7 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
 
         clock = RedisClock()
         front, patient = await _stores(stack, settings, workspace, clock)
+        slack.limits = Limits(patient)
         providers = Providers(provider_config(settings))
         stack.push_async_callback(providers.aclose)
 
@@ -199,7 +216,7 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
         app = make_app(
             tools,
             bot_token=secrets.bot_token.get_secret_value(),
-            signing_secret=secrets.signing_secret.get_secret_value(),
+            signing_secret=secrets.signing_secret.get_secret_value() if secrets.signing_secret else "",
         )
 
         async def handle(body: str, headers: Mapping[str, str]) -> SlackAnswer:
@@ -214,12 +231,13 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
         stack.push_async_callback(_end_worker, worker, work)
         await warming
         _heartbeat(stack, worker, front, metrics)
-        readiness = _Readiness(front, slack, work)
+        sockets = _sockets(settings, secrets, session, app, tools, metrics, socket_times)
+        readiness = _Readiness(front, slack, work, sockets)
         port = await _listen(
             stack,
             settings,
             Front(
-                signing_secret=secrets.signing_secret.get_secret_value().encode(),
+                signing_secret=secrets.signing_secret.get_secret_value().encode() if secrets.signing_secret else None,
                 handle=handle,
                 is_worth_handling=lambda event: _is_worth_handling(tools, event),
                 ready=readiness.missing,
@@ -227,6 +245,20 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
                 observe=metrics.answered,
             ),
         )
+        folder = settings.runbooks_dir()
+        reloader = Reloader(
+            desk=desk,
+            clock=clock,
+            read=functools.partial(read_files, settings, specs, folder),
+            folder=folder,
+            slack=slack,
+            channel_id=incidents_channel_id,
+            redact=Redactor(settings.secret_values()).text,
+            registry=metrics.registry,
+        )
+        if sockets:
+            stack.push_async_callback(sockets.close)
+            await sockets.start()
         log.info("ready", port=port, team=workspace.team_id, runbooks=len(catalog.runbooks))
         yield Muster(
             url=f"http://127.0.0.1:{port}",
@@ -235,6 +267,7 @@ async def running(settings: Settings) -> AsyncIterator[Muster]:
             worker=worker,
             store=patient,
             workspace=workspace,
+            reloader=reloader,
         )
 
 
@@ -246,6 +279,29 @@ async def _warm(people: People) -> None:
 def _title(desk: Desk, runbook_id: str) -> str:
     runbook = desk.catalog.runbooks.get(runbook_id)
     return runbook.title if runbook else runbook_id
+
+
+def _sockets(
+    settings: Settings,
+    secrets: SlackSecrets,
+    session: ClientSession,
+    app: AsyncApp,
+    tools: Tools,
+    metrics: Metrics,
+    times: SocketTimes | None,
+) -> SocketMode | None:
+    """Socket Mode, if there is a token for it."""
+    if secrets.app_token is None:
+        return None
+    client = make_client(session, token=secrets.app_token.get_secret_value(), base_url=settings.slack_api_url)
+    return SocketMode(
+        slack=SlackApi(client, on_call=metrics.called),
+        session=session,
+        handle=lambda body, headers: dispatch(app, body, headers),
+        is_worth_handling=lambda event: _is_worth_handling(tools, event),
+        metrics=metrics,
+        times=times,
+    )
 
 
 def _is_worth_handling(tools: Tools, event: Mapping[str, Any]) -> bool:
@@ -314,7 +370,8 @@ def _heartbeat(stack: AsyncExitStack, worker: Worker, store: RedisStore, metrics
 class _Readiness:
     """Whether Redis and Slack answer; Slack's word is believed for ``READY_S``."""
 
-    def __init__(self, store: RedisStore, slack: SlackApi, work: asyncio.Task[None]) -> None:
+    def __init__(self, store: RedisStore, slack: SlackApi, work: asyncio.Task[None], sockets: SocketMode | None) -> None:
+        self._sockets = sockets
         self._store = store
         self._slack = slack
         self._work = work
@@ -326,6 +383,8 @@ class _Readiness:
         faults: list[str] = []
         if self._work.done():
             faults.append("the worker has stopped; restart Muster")
+        if self._sockets:
+            faults.extend(self._sockets.missing())
         try:
             await self._store.ping()
         except MusterError as error:

@@ -35,6 +35,13 @@ class Metrics:
         )
         self._tasks = Counter("muster_tasks", "Tasks by kind and outcome", ["kind", "outcome"], registry=self.registry)
         self._pages = Counter("muster_pages", "Pages by way and outcome", ["via", "outcome"], registry=self.registry)
+        self._sockets = Gauge("muster_socket_connections", "Socket Mode connections that are up", registry=self.registry)
+        self._envelopes = Counter(
+            "muster_socket_envelopes", "Socket Mode envelopes by type and outcome", ["type", "outcome"], registry=self.registry
+        )
+        self._reconnects = Counter(
+            "muster_socket_reconnects", "Socket Mode connections replaced, or not opened", ["reason"], registry=self.registry
+        )
         self._due_age = Gauge("muster_due_age_seconds", "How long the oldest due task has been due", registry=self.registry)
 
     def answered(self, kind: str, seconds: float) -> None:
@@ -56,6 +63,18 @@ class Metrics:
             self._pages.labels(entry.fact.via, "sent").inc()
         elif isinstance(entry.fact, PageFailed):
             self._pages.labels(entry.fact.via, "failed").inc()
+
+    def socket_connections(self, up: int) -> None:
+        """So many Socket Mode connections are up."""
+        self._sockets.set(up)
+
+    def socket_envelope(self, kind: str, outcome: str) -> None:
+        """An envelope was acknowledged, ignored or refused."""
+        self._envelopes.labels(kind, outcome).inc()
+
+    def socket_reconnect(self, reason: str) -> None:
+        """A connection needed a successor, or could not be opened."""
+        self._reconnects.labels(reason).inc()
 
     def due_age(self, seconds: float) -> None:
         """The oldest due task has been due for ``seconds``."""

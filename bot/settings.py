@@ -121,10 +121,14 @@ LogFormat = Literal["json", "console"]
 
 
 class SlackSecrets(NamedTuple):
-    """What a command that speaks with Slack needs; `Settings.require_slack` has seen that both are there."""
+    """What a command that speaks with Slack needs; `Settings.require_slack` has seen that enough is there.
+
+    Exactly one of the last two is None: Slack's traffic comes either by HTTP, signed, or by Socket Mode.
+    """
 
     bot_token: SecretStr
-    signing_secret: SecretStr
+    signing_secret: SecretStr | None
+    app_token: SecretStr | None
 
 
 class Settings(BaseSettings):
@@ -138,12 +142,12 @@ class Settings(BaseSettings):
     """Bot User OAuth Token (xoxb-...). No default: it is the bot's identity in one workspace."""
 
     slack_signing_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] | None = None
-    """Signing secret of the Slack app. No default: it proves that a request comes from Slack."""
+    """Signing secret of the Slack app. No default: it proves that a request comes from Slack. Not used in Socket Mode."""
 
     slack_app_token: (
         Annotated[SecretStr, _slack_token(prefix="xapp-", kind="an app-level token", where=_WHERE_APP_TOKEN)] | None
     ) = None
-    """App-level token (xapp-...) for Socket Mode. Unset: Slack's traffic comes by HTTP to a public address."""
+    """App-level token (xapp-...) for Socket Mode: then nothing is taken by HTTP. Unset: by HTTP, to a public address."""
 
     slack_api_url: Annotated[str, AfterValidator(_slack_api_url)] = "https://slack.com/api/"
     """Base URL of Slack's Web API. Default: Slack's own; the sandbox and GovSlack have others."""
@@ -293,7 +297,9 @@ class Settings(BaseSettings):
 
         Raises: ConfigError that names every missing variable and where in Slack to find it.
         """
-        token, signing_secret = self.slack_bot_token, self.slack_signing_secret
+        token, signing_secret, app_token = self.slack_bot_token, self.slack_signing_secret, self.slack_app_token
+        if token is not None and app_token is not None:
+            return SlackSecrets(token, None, app_token)
         if token is None or signing_secret is None:
             missing = [
                 f"{name} is not set; copy it from {where}"
@@ -301,10 +307,10 @@ class Settings(BaseSettings):
                     ("SLACK_BOT_TOKEN", token, _WHERE_BOT_TOKEN),
                     ("SLACK_SIGNING_SECRET", signing_secret, _WHERE_SIGNING_SECRET),
                 )
-                if value is None
+                if value is None and not (name == "SLACK_SIGNING_SECRET" and app_token is not None)
             ]
             raise ConfigError("\n".join(missing))
-        return SlackSecrets(token, signing_secret)
+        return SlackSecrets(token, signing_secret, None)
 
     def runbooks_dir(self) -> Path:
         """The folder to read runbooks from: the one that was set, `runbooks` here, or the ones shipped with Muster.

@@ -47,8 +47,7 @@ def contracts() -> Path:
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     """The runbooks that Muster ships."""
-    actions = {name: spec.params for name, spec in load_actions().items()}
-    result = load_catalog(ROOT / "runbooks", actions=actions, overrides={"CLERK_APP_URL": "http://127.0.0.1:9"})
+    result = load_catalog(ROOT / "runbooks", actions=load_actions(), overrides={"CLERK_APP_URL": "http://127.0.0.1:9"})
     assert result.catalog, [str(fault) for fault in result.faults]
     return result.catalog
 

@@ -21,8 +21,7 @@ APP_URL = {"CLERK_APP_URL": "http://127.0.0.1:9/app"}
 
 def load(overrides: dict[str, str]) -> LoadResult:
     """The shipped folder with the actions that there are."""
-    actions = {name: spec.params for name, spec in load_actions().items()}
-    return load_catalog(FOLDER, actions=actions, overrides=overrides)
+    return load_catalog(FOLDER, actions=load_actions(), overrides=overrides)
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +211,7 @@ def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "runbooks", ignore=shutil.ignore_patterns("clerk"))
     (tmp_path / "runbooks" / "mine").mkdir()
     (tmp_path / "runbooks" / "mine" / "example.yml").write_text(example, encoding="utf-8")
-    actions = {name: spec.params for name, spec in load_actions().items()}
-    result = load_catalog(tmp_path / "runbooks", actions=actions, overrides=APP_URL)
+    result = load_catalog(tmp_path / "runbooks", actions=load_actions(), overrides=APP_URL)
     assert result.faults == ()
     assert result.catalog is not None
     levels = resolve_policy(result.catalog, result.catalog.runbooks["clerk-auth-outage"]).levels

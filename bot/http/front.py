@@ -39,12 +39,13 @@ class SlackAnswer:
 class Front:
     """What the front door needs.
 
+    ``signing_secret`` None: Slack's traffic comes by Socket Mode, and ``/slack/events`` is not there.
     ``handle`` passes a genuine request on. ``is_worth_handling`` says of an event whether anything wants it. ``ready`` gives
     the reasons why Muster is not ready; none: it is. ``metrics`` is the text for Prometheus. ``observe(kind, seconds)`` hears
     how long each answer to Slack took.
     """
 
-    signing_secret: bytes
+    signing_secret: bytes | None
     handle: Callable[[str, Mapping[str, str]], Awaitable[SlackAnswer]]
     is_worth_handling: Callable[[Mapping[str, Any]], bool]
     ready: Callable[[], Awaitable[list[str]]]
@@ -72,7 +73,10 @@ class _Door:
     async def slack(self, request: web.Request) -> web.Response:
         """Everything that Slack sends."""
         started = time.perf_counter()
-        refused, raw = await self._read(request)
+        secret = self._front.signing_secret
+        if secret is None:
+            return _text(404, "Slack's traffic comes by Socket Mode here; unset SLACK_APP_TOKEN to take it at this address")
+        refused, raw = await self._read(request, secret)
         if refused:
             self._front.observe("refused", time.perf_counter() - started)
             return refused
@@ -80,7 +84,7 @@ class _Door:
         self._front.observe(kind, time.perf_counter() - started)
         return response
 
-    async def _read(self, request: web.Request) -> tuple[web.Response | None, bytes]:
+    async def _read(self, request: web.Request, secret: bytes) -> tuple[web.Response | None, bytes]:
         if request.content_length is not None and request.content_length > BODY_MAX_BYTES:
             return _text(413, "too large"), b""
         if request.headers.get("Content-Encoding", "identity") != "identity":
@@ -93,7 +97,7 @@ class _Door:
         except TimeoutError:
             return _text(408, "too slow"), b""
         genuine = is_genuine(
-            self._front.signing_secret,
+            secret,
             raw,
             timestamps=request.headers.getall("X-Slack-Request-Timestamp", []),
             signatures=request.headers.getall("X-Slack-Signature", []),

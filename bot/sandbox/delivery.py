@@ -1,4 +1,6 @@
-"""Sends what happens to the bot as Slack does: signed HTTP requests with 3 seconds to answer, events again when they fail.
+"""Sends what happens to the bot as Slack does: with 3 seconds to answer, and events again when they fail.
+
+Over a Socket Mode connection when the bot has one open, otherwise as signed HTTP requests.
 
 Called by ``workspace`` (a person did something), ``web_api`` (the bot did something that makes events) and tests
 (``sandbox.redeliver``). Payloads are made in ``payloads``.
@@ -23,6 +25,7 @@ from bot.sandbox.clock import SandboxClock
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.models import VERIFICATION_TOKEN, Json
 from bot.sandbox.payloads import event_body
+from bot.sandbox.socket_mode import Envelope, SocketConnection, SocketHub, SocketLost
 from bot.sandbox.state import State
 
 # At once, after one minute, after five: docs.slack.dev/apis/events-api (retries)
@@ -33,7 +36,11 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request to the bot. ``status`` None: it never answered; ``reason`` is Slack's word for what went wrong, or None."""
+    """One request to the bot. ``status`` None: it never answered; ``reason`` is Slack's word for what went wrong, or None.
+
+    ``socket`` is the number of the Socket Mode connection that it went over (an acknowledgement counts as status 200), None
+    for HTTP.
+    """
 
     number: int
     headers: Mapping[str, str] = field(repr=False)
@@ -44,6 +51,7 @@ class Attempt:
     content_type: str
     reason: str | None
     no_retry: bool = False
+    socket: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -105,7 +113,10 @@ class Delivery:
 
 
 class Courier:
-    """Everything on its way to the bot, which listens at ``bot_url`` and has ``timeout_s`` to answer (both may be changed)."""
+    """Everything on its way to the bot, which listens at ``bot_url`` and has ``timeout_s`` to answer.
+
+    These and ``retry_scale`` may be changed.
+    """
 
     def __init__(
         self,
@@ -116,12 +127,14 @@ class Courier:
         signing_secret: str,
         retry_scale: float,
         timeout_s: float,
+        sockets: SocketHub,
     ) -> None:
         self._state = state
         self._clock = clock
         self._ledger = ledger
         self._signing_secret = signing_secret.encode()
-        self._retry_scale = retry_scale
+        self._sockets = sockets
+        self.retry_scale = retry_scale
         self.timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -198,7 +211,7 @@ class Courier:
         for number, delay_s in enumerate(delays_s, start=1):
             if attempt.ok or attempt.no_retry:
                 return
-            await self._clock.sleep(delay_s * self._retry_scale)
+            await self._clock.sleep(delay_s * self.retry_scale)
             again = {"x-slack-retry-num": str(number), "x-slack-retry-reason": attempt.reason or "unknown_error"}
             attempt = await self._attempt(delivery, number + 1, self._signed(delivery, again))
 
@@ -217,7 +230,11 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery, number: int, headers: Mapping[str, str]) -> Attempt:
         started_at, started_at_s = time.monotonic(), time.time()
-        attempt = await self._request(delivery, number, headers, started_at)
+        socket = self._sockets.pick() if delivery.kind != "url_verification" else None
+        if socket is not None:
+            attempt = await self._over_socket(socket, delivery, number, headers, started_at)
+        else:
+            attempt = await self._request(delivery, number, headers, started_at)
         delivery.attempts.append(attempt)
         delivery.first.set()
         self._ledger.delivered(
@@ -231,6 +248,22 @@ class Courier:
             }
         )
         return attempt
+
+    async def _over_socket(
+        self, socket: SocketConnection, delivery: Delivery, number: int, headers: Mapping[str, str], started_at: float
+    ) -> Attempt:
+        """The same, in an envelope. What the bot answers with it stands for the body of an HTTP answer."""
+        status, body, reason = None, b"", None
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                answer = await socket.send(_envelope(delivery, headers))
+            status, body = 200, json.dumps(answer).encode() if answer is not None else b""
+        except TimeoutError:
+            reason = "http_timeout"
+        except SocketLost:
+            reason = "connection_failed"
+        duration_ms = (time.monotonic() - started_at) * 1000
+        return Attempt(number, headers, started_at, duration_ms, status, body, JSON_TYPE, reason, socket=socket.number)
 
     async def _request(self, delivery: Delivery, number: int, headers: Mapping[str, str], started_at: float) -> Attempt:
         assert self._session is not None  # noqa: S101 - start() comes first
@@ -252,3 +285,25 @@ class Courier:
             reason = "unknown_error"
         duration_ms = (time.monotonic() - started_at) * 1000
         return Attempt(number, headers, started_at, duration_ms, status, body, content_type, reason, no_retry)
+
+
+def _envelope(delivery: Delivery, headers: Mapping[str, str]) -> Envelope:
+    """docs.slack.dev/apis/events-api/using-socket-mode: commands and sent forms may be answered in the acknowledgement."""
+    payload = delivery.payload()
+    if delivery.content_type == JSON_TYPE:
+        reason = headers.get("x-slack-retry-reason", "")
+        return Envelope(
+            kind="events_api",
+            payload=payload,
+            accepts_response_payload=False,
+            retry_attempt=int(headers.get("x-slack-retry-num", "0")),
+            retry_reason="timeout" if reason == "http_timeout" else reason,
+        )
+    is_command = "command" in payload
+    return Envelope(
+        kind="slash_commands" if is_command else "interactive",
+        payload=payload,
+        accepts_response_payload=is_command or payload.get("type") in ("view_submission", "block_suggestion"),
+        retry_attempt=0,
+        retry_reason="",
+    )

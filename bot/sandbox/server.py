@@ -30,6 +30,7 @@ from bot.sandbox.methods.base import MethodCall
 from bot.sandbox.rate_limits import RateLimits
 from bot.sandbox.response_urls import ResponseUrls
 from bot.sandbox.seed import populate
+from bot.sandbox.socket_mode import PING_S, SocketConnection, SocketHub
 from bot.sandbox.state import State
 from bot.sandbox.triggers import Triggers
 from bot.sandbox.uploads import Uploads
@@ -73,6 +74,9 @@ class Sandbox:
         latency_s: how long each Web API call takes.
         retry_scale: factor on the delays of event redelivery (0, 60, 300 s); tests make it small.
         ack_timeout_s: how long the bot has to answer a delivery; Slack gives 3 seconds.
+        app_token: the token that opens Socket Mode connections, or None for an app without. Deliveries go by a connection
+            when there is one, else by HTTP.
+        ping_s: how often each of those connections is pinged.
 
     Raises:
         ConfigError: Slack would not install this manifest.
@@ -88,6 +92,8 @@ class Sandbox:
         latency_s: float = 0.0,
         retry_scale: float = 1.0,
         ack_timeout_s: float = 3.0,
+        app_token: str | None = None,
+        ping_s: float = PING_S,
     ) -> None:
         app = read_manifest(manifest)
         self.feed = Feed()
@@ -96,7 +102,8 @@ class Sandbox:
         self.state = State(self.clock, self.feed, app)
         self.world = world
         self._ledger = Ledger(self.feed, world.ledger if world is not None else ())
-        self._tokens = Tokens(bot_token)
+        self._tokens = Tokens(bot_token, app_token)
+        self.socket_hub = SocketHub(self.feed, patience_s=ack_timeout_s, ping_s=ping_s)
         self._uploads = Uploads()
         self._views = Views(self.state, self.feed)
         self._triggers = Triggers(self.clock)
@@ -111,6 +118,7 @@ class Sandbox:
             signing_secret=signing_secret,
             retry_scale=retry_scale,
             timeout_s=ack_timeout_s,
+            sockets=self.socket_hub,
         )
         self.workspace = Workspace(self.state, self._views, self._triggers, self._response_urls, self.courier)
         self.web_api = WebApi(
@@ -177,6 +185,7 @@ class Sandbox:
     async def stop(self) -> None:
         """Stop listening and give up what is still on its way. Safe to repeat."""
         self._stream.close()
+        await self.socket_hub.close()
         await self.courier.stop()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -193,6 +202,11 @@ class Sandbox:
     def deliveries(self) -> list[Delivery]:
         """Everything sent to the bot, in order."""
         return self.courier.deliveries
+
+    @property
+    def sockets(self) -> list[SocketConnection]:
+        """The Socket Mode connections that are open now, oldest first: ``refresh()``, ``silence()`` or ``drop()`` them."""
+        return list(self.socket_hub.connections)
 
     async def wait_for(self, predicate: Callable[[], Answer], timeout_s: float = 5, what: str = "") -> Answer:
         """The predicate's first true answer, looked for at each change. Raises TimeoutError naming ``what``."""
@@ -223,6 +237,7 @@ class Sandbox:
             views=self._views,
             triggers=self._triggers,
             uploads=self._uploads,
+            sockets=self.socket_hub,
             base_url=self.url,
         )
 
@@ -241,6 +256,7 @@ class Sandbox:
         app.add_routes(
             [
                 web.route("*", "/api/{method}", self.web_api.handle),
+                web.get("/link", self.socket_hub.link),
                 web.post("/response/{key}", self._response),
                 web.route("*", "/upload/{file_id}", self._upload),
                 web.get("/files/{file_id}/{name}", self._file),

@@ -30,20 +30,23 @@ class Dropped(web.Response):
 
 
 class Tokens:
-    """Which bot token is good. ``revoked`` ones answer token_revoked, others invalid_auth."""
+    """Which tokens are good. ``revoked`` ones answer token_revoked, others invalid_auth. ``app`` None: there is no app token."""
 
-    def __init__(self, bot_token: str) -> None:
+    def __init__(self, bot_token: str, app_token: str | None = None) -> None:
         self.good = bot_token
+        self.app = app_token
         self.revoked: set[str] = set()
 
-    def check(self, token: str) -> None:
-        """Raise SlackRefusal unless the token is the bot's and still good."""
+    def check(self, token: str, *, app_level: bool = False) -> None:
+        """Raise SlackRefusal unless the token is the bot's (``app_level``: the app's) and still good."""
         if not token:
             raise SlackRefusal("not_authed")
         if token in self.revoked:
             raise SlackRefusal("token_revoked")
-        if token != self.good:
+        if token not in (self.good, self.app):
             raise SlackRefusal("invalid_auth")
+        if (token == self.app) is not app_level:
+            raise SlackRefusal("not_allowed_token_type")
 
 
 class WebApi:
@@ -115,7 +118,7 @@ class WebApi:
             if method is None:
                 raise SlackRefusal("unknown_method", req_method=name)
             if name != "api.test":
-                self._tokens.check(token)
+                self._tokens.check(token, app_level=method.app_level)
             return self._run(method, arguments)
         except SlackRefusal as refusal:
             return refusal.answer()

@@ -156,6 +156,28 @@ class RoomStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenBucket:
+    """``most`` tokens at the most, a new one every ``period_ms``; ``reserve`` of them are kept for the urgent."""
+
+    name: str
+    period_ms: float
+    most: int
+    reserve: int = 0
+
+
+class BucketStore(Protocol):
+    """Where the buckets are kept, for all replicas. Raises like ``Store``."""
+
+    async def take(self, buckets: Sequence[TokenBucket]) -> float:
+        """A token of each, or of none: the seconds to wait, 0 when they were taken."""
+        ...
+
+    async def pause(self, name: str, *, seconds: float) -> None:
+        """Nobody takes of it for so long."""
+        ...
+
+
 class ActionInfo(Protocol):
     """What the forms and the buttons need to know of an action."""
 

@@ -106,7 +106,10 @@ class Worker:
         self._claiming = asyncio.Lock()
         self._stopped = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, Task] = {}
+        """By id: claimed while their former claim is still being performed here."""
         self._held: dict[str, Task] = {}
+        """By token: every lease of this process."""
         self._stopping = False
         self._log = structlog.get_logger("muster.worker")
 
@@ -165,16 +168,22 @@ class Worker:
             self._log.error("task_not_understood", task_id=identity)
         most_urgent = min((self._urgency.get(task.kind, 0) for task in claimed.tasks), default=0)
         for task in claimed.tasks:
-            if task.id in self._running:  # our own lease ran out while it still works: let it find out by its fence
+            self._held[task.token] = task
+            if task.id in self._running:  # it is being settled this moment, or its lease ran out while it still works
+                former = self._waiting.get(task.id)
+                if former:
+                    self._held.pop(former.token, None)
+                self._waiting[task.id] = task
                 continue
-            self._held[task.id] = task
-            wait_s = 0.0 if self._urgency.get(task.kind, 0) == most_urgent else HEAD_START_S
-            self._running[task.id] = asyncio.create_task(self._one(task, wait_s), name=f"task {task.id}")
+            self._begin(task, 0.0 if self._urgency.get(task.kind, 0) == most_urgent else HEAD_START_S)
         if len(claimed.tasks) == room:
             return 0.0
         if claimed.next_due_at is None:
             return IDLE_S
         return min(IDLE_S, max(0.0, (claimed.next_due_at - self._clock.now()).total_seconds()) + 0.001)
+
+    def _begin(self, task: Task, wait_s: float) -> None:
+        self._running[task.id] = asyncio.create_task(self._one(task, wait_s), name=f"task {task.id}")
 
     async def _one(self, task: Task, wait_s: float) -> None:
         with structlog.contextvars.bound_contextvars(incident_id=task.incident_id, task_id=task.id):
@@ -193,7 +202,10 @@ class Worker:
                 outcome = await self._retry(task, error)
             finally:
                 self._running.pop(task.id, None)
-        self._held.pop(task.id, None)
+        self._held.pop(task.token, None)
+        following = self._waiting.pop(task.id, None) if not self._stopping else None
+        if following:
+            self._begin(following, 0.0)
         self._on_outcome(task.kind, outcome)
         self.wake()
 

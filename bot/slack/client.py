@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
+from bot.slack.limits import Limits
 
 CALL_TIMEOUT_S = 10
 KEEPALIVE_S = 60
@@ -71,18 +72,27 @@ def make_client(session: aiohttp.ClientSession, *, token: str, base_url: str) ->
 
 
 class SlackApi:
-    """Slack's Web API with Muster's errors. ``on_call(method, outcome, seconds)`` hears of every call, for the metrics."""
+    """Slack's Web API with Muster's errors. ``on_call(method, outcome, seconds)`` hears of every call, for the metrics.
+
+    ``limits`` may be given later: it needs the workspace, which has to be asked for first. Without it only Slack limits.
+    """
 
     def __init__(self, client: AsyncWebClient, *, on_call: Callable[[str, str, float], None] | None = None) -> None:
         self.client = client
+        self.limits: Limits | None = None
         self._on_call = on_call or (lambda method, outcome, seconds: None)
 
-    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+    async def call(self, method: str, *, urgent: bool = False, **arguments: Any) -> dict[str, Any]:
         """Slack's answer. Arguments that are None are left out; lists and dicts are sent as JSON.
+
+        ``urgent``: a page, or what a person waits for; it may use what the limits keep back from everything else.
 
         Raises: TemporaryError (``retry_after_s`` as Slack said), PermanentError (``code`` is Slack's), UnknownOutcome (it
         may have happened: look before repeating). None of their messages holds a secret or somebody's text.
         """
+        channel_id = arguments.get("channel")
+        if self.limits:
+            await self.limits.enter(method, channel_id, urgent=urgent)
         started = time.monotonic()
         outcome = "ok"
         try:
@@ -92,6 +102,8 @@ class SlackApi:
             # slack_sdk stumbles over a 200 that is text (AttributeError) or not UTF-8 (ValueError): a proxy's page
             translated = _translate(method, error)
             outcome = _label(translated)
+            if self.limits and isinstance(translated, TemporaryError) and translated.retry_after_s is not None:
+                await self.limits.pause(method, channel_id, seconds=translated.retry_after_s)
             raise translated from error
         finally:
             self._on_call(method, outcome, time.monotonic() - started)

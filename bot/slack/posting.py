@@ -45,6 +45,7 @@ async def post_once(
             return found
     answer = await slack.call(
         "chat.postMessage",
+        urgent=True,  # something new to read goes before whatever is only redrawn
         channel=channel_id,
         thread_ts=thread_ts,
         text=drawn.text,

@@ -164,7 +164,7 @@ class _Reconciliation:
                 if found:
                     return found, name
             try:
-                answer = await self._slack.call("conversations.create", name=name, is_private=desired.private)
+                answer = await self._slack.call("conversations.create", urgent=True, name=name, is_private=desired.private)
             except PermanentError as error:
                 if error.code != "name_taken":
                     raise
@@ -268,7 +268,7 @@ class _Reconciliation:
 
     async def _invite(self, channel_id: str, users: Sequence[str]) -> None:
         try:
-            await self._slack.call("conversations.invite", channel=channel_id, users=",".join(users))
+            await self._slack.call("conversations.invite", urgent=True, channel=channel_id, users=",".join(users))
         except PermanentError as error:
             if error.code == "already_in_channel" and len(users) == 1:
                 pass  # what was wanted

@@ -24,7 +24,7 @@ from bot.domain.errors import PermanentError, TemporaryError, UnknownEntryError,
 from bot.domain.room import RoomRecord
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import Entry, dump_entry, from_ms, parse_entry, to_ms
-from bot.services.ports import Claimed, Commit, Committed, Reservation, Task
+from bot.services.ports import Claimed, Commit, Committed, Reservation, Task, TokenBucket
 from bot.storage.keys import FORMAT, prefix
 
 SEEN_S = 24 * 3600
@@ -98,6 +98,7 @@ class RedisStore:
                 ("claim", True),
                 ("extend", True),
                 ("release", True),
+                ("bucket", True),
                 ("reserve", False),
                 ("room", False),
             )
@@ -236,6 +237,24 @@ class RedisStore:
         arguments = [incident_id, task.id, task.token, record.model_dump_json()]
         return bool(await self._run("room", arguments, writes=True))
 
+    # -- rate limits -----------------------------------------------------------------------------------------------
+
+    async def take(self, buckets: Sequence[TokenBucket]) -> float:
+        """A token of each bucket, or of none: the seconds to wait, 0 when they were taken. Shared by all replicas.
+
+        Repeated after an unknown answer it may cost a token more, never less.
+        """
+        arguments: list[Any] = [self._travel]
+        for bucket in buckets:
+            arguments += [bucket.name, bucket.period_ms, bucket.most, bucket.reserve]
+        return int(await self._run("bucket", arguments, writes=True)) / 1000
+
+    async def pause(self, name: str, *, seconds: float) -> None:
+        """Nobody takes of this bucket for so long."""
+        until_ms = to_ms(self._clock.now()) + round(seconds * 1000)
+        key = f"{self._prefix}bucket:{name}:paused"
+        await self._ask(self._redis.set(key, until_ms, px=max(1, round(seconds * 1000))), writes=True)
+
     # -- time travel (sandbox and tests) ---------------------------------------------------------------------------
 
     async def set_clock_offset(self, offset_s: float) -> None:
@@ -268,6 +287,8 @@ def _never_sent(error: RedisConnectionError) -> bool:
     """Whether the request certainly did nothing. redis-py tells a failed connect from a broken exchange by its words only."""
     if isinstance(error, AuthenticationError | AuthorizationError | BusyLoadingError):
         return True
+    if isinstance(error.__cause__, ResponseError):  # the server refused the greeting of a new connection
+        return True
     return " connecting to " in str(error) or "No connection available" in str(error)
 
 
@@ -288,18 +309,24 @@ def _dump_task(task: TaskRequest) -> dict[str, Any]:
 
 
 def _load_task(row: Sequence[str]) -> Task | None:
-    """None for a payload of a newer version: its lease runs out and a newer replica takes it; it is never deleted."""
+    """None for a payload that this version cannot read: its lease runs out and a newer replica takes it; it is never deleted.
+
+    One that nobody can read must not stop the worker, which has all the others to do.
+    """
     identity, token, attempt, asked, due, payload = row
-    data = json.loads(payload)
-    if data["v"] != 1 or data["kind"] not in list(TaskKind):
+    try:
+        data = json.loads(payload)
+        if data["v"] != 1:
+            return None
+        return Task(
+            id=identity,
+            kind=TaskKind(data["kind"]),
+            incident_id=data["incident"],
+            due_at=from_ms(int(float(due))),
+            data=data["data"],
+            token=token,
+            attempt=int(attempt),
+            asked=asked,
+        )
+    except (ValueError, KeyError, TypeError):
         return None
-    return Task(
-        id=identity,
-        kind=TaskKind(data["kind"]),
-        incident_id=data["incident"],
-        due_at=from_ms(int(float(due))),
-        data=data["data"],
-        token=token,
-        attempt=int(attempt),
-        asked=asked,
-    )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,9 +25,12 @@ from bot.domain.escalation import DEFAULT_POLICY, Contact, EscalationPolicy, Ext
 from bot.domain.runbook import Runbook
 from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
+from bot.storage.escalation_rules import contact_findings, policy_findings, severity_findings
+from bot.storage.findings import Actions, Finding, IsSet, Surroundings
 from bot.storage.model_faults import build, fault_of
+from bot.storage.phrase_rules import Place, phrases_together
 from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, find_runbooks
-from bot.storage.runbook_rules import Actions, Finding, Surroundings, check_runbook, policy_findings, repeated
+from bot.storage.runbook_rules import check_runbook, repeated
 from bot.storage.runbook_variables import (
     nested_variables,
     override_variables,
@@ -90,49 +93,50 @@ class LoadResult:
     faults: tuple[Fault, ...]
 
 
-def load_catalog(folder: Path, *, actions: Actions, overrides: Mapping[str, str] | None = None) -> LoadResult:
-    """Everything in ``folder``, checked; all faults in one go.
+def load_catalog(
+    folder: Path, *, actions: Actions, overrides: Mapping[str, str] | None = None, is_set: IsSet | None = None
+) -> LoadResult:
+    """Everything in ``folder``, checked; all faults in one go. Blocks: call it in a thread where an event loop runs.
 
-    ``actions`` maps the name of each action to its parameters model. ``overrides`` replaces variables of services, by
-    environment name with or without the prefix: {"CLERK_APP_URL": "https://…"} or {"MUSTER_VAR_CLERK_APP_URL": …}.
+    ``actions`` are those that there are, by name. ``overrides`` replaces variables of services, by environment name with or
+    without the prefix: {"CLERK_APP_URL": "https://…"} or {"MUSTER_VAR_CLERK_APP_URL": …}. ``is_set`` tells which settings
+    have a value where Muster runs; None: that is not known, and nothing is said about it.
     """
     if not folder.is_dir():
         missing = Fault(
             path=str(folder), line=1, column=1, message="is not a folder", remedy="set MUSTER_RUNBOOKS to the runbooks"
         )
         return LoadResult(catalog=None, faults=(missing,))
-    loading = _Loading(folder, actions, overrides or {})
+    loading = _Loading(folder, actions, overrides or {}, is_set)
     catalog = loading.run()
     return LoadResult(catalog=catalog, faults=tuple(sorted(set(loading.faults))))
 
 
-def check_paths(paths: Sequence[Path], *, actions: Actions, overrides: Mapping[str, str] | None = None) -> tuple[Fault, ...]:
+def check_paths(
+    paths: Sequence[Path], *, actions: Actions, overrides: Mapping[str, str] | None = None, is_set: IsSet | None = None
+) -> tuple[Fault, ...]:
     """The faults of folders (as a whole) and of single files (in the folder that they belong to, if there is one)."""
-    found = (fault for path in paths for fault in _check_path(path, actions, overrides or {}))
+    found = (fault for path in paths for fault in _check_path(path, actions, overrides or {}, is_set))
     return tuple(sorted(set(found)))
 
 
-def _check_path(path: Path, actions: Actions, overrides: Mapping[str, str]) -> Iterable[Fault]:
+def _check_path(path: Path, actions: Actions, overrides: Mapping[str, str], is_set: IsSet | None) -> Iterable[Fault]:
     if path.is_dir():
-        return load_catalog(path, actions=actions, overrides=overrides).faults
+        return load_catalog(path, actions=actions, overrides=overrides, is_set=is_set).faults
     if not os.path.lexists(path):
         return (Fault(path=str(path), line=1, column=1, message="does not exist", remedy="check the path"),)
-    folder = next((parent for parent in path.parents if (parent / SERVICES).is_file()), None)
+    here = Path(os.path.abspath(path))
+    folder = next((parent for parent in here.parents if (parent / SERVICES).is_file()), None)
     if folder is None:
-        loading = _Loading(path.parent, actions, overrides)
+        loading = _Loading(path.parent, actions, overrides, is_set)
         loading.check_alone(path)
         return loading.faults
-    if path not in (
-        folder / SERVICES,
-        folder / CONTACTS,
-        folder / SEVERITIES,
-        folder / POLICY,
-        *find_runbooks(folder)[0],
-    ):
+    at_the_top = {folder / SERVICES, folder / CONTACTS, folder / SEVERITIES, folder / POLICY}
+    if here not in at_the_top and here not in find_runbooks(folder)[0]:
         remedy = "runbooks are the .yml files in the sub-folders, but for templates and names that begin with a dot"
         return (Fault(path=str(path), line=1, column=1, message="is not read by Muster", remedy=remedy),)
-    faults = load_catalog(folder, actions=actions, overrides=overrides).faults
-    return (fault for fault in faults if fault.path == str(path))
+    faults = load_catalog(folder, actions=actions, overrides=overrides, is_set=is_set).faults
+    return (replace(fault, path=str(path)) for fault in faults if fault.path == str(here))
 
 
 def runbook_json_schema() -> dict[str, Any]:
@@ -159,6 +163,7 @@ class _Loading:
     folder: Path
     actions: Actions
     overrides: Mapping[str, str]
+    is_set: IsSet | None
     faults: list[Fault] = field(default_factory=list)
 
     def run(self) -> Catalog | None:
@@ -166,7 +171,7 @@ class _Loading:
         self.faults += misplaced
         services = self._services()
         contacts = self._contacts()
-        severities = self._file(SEVERITIES, SeveritiesFile)
+        severities = self._severities()
         policy = self._file(POLICY, PolicyFile) if os.path.lexists(self.folder / POLICY) else None
         around = self._surroundings(services, contacts)
         self._check_policies(contacts, around)
@@ -179,7 +184,7 @@ class _Loading:
             contacts=contacts[1].contacts,
             external_contacts=contacts[1].external,
             policies=contacts[1].policies,
-            severities={severity: getattr(severities[1], severity.value) for severity in Severity},
+            severities=severities,
             on_phrase=policy[1].on_phrase if policy else "auto",
             default_severity=policy[1].default_severity if policy else Severity.SEV3,
         )
@@ -229,21 +234,27 @@ class _Loading:
         ids = [*_ids("contacts", content.contacts), *_ids("external", content.external)]
         self._find(document, repeated(ids, "contact"))
         self._find(document, repeated(_ids("policies", content.policies), "policy"))
-        for index, contact in enumerate(content.contacts):
-            if not contact.is_reachable:
-                message = f"nobody can reach the contact “{contact.id}”"
-                remedy = "add slack, phone or email"
-                self.faults.append(document.fault(("contacts", index), message, remedy, level="warning"))
+        self._find(document, contact_findings(content.contacts, content.external))
         if all(policy.id != DEFAULT_POLICY for policy in content.policies):
             message = f"there is no escalation policy “{DEFAULT_POLICY}”"
             self.faults.append(document.fault(("policies",), message, "add it: runbooks inherit it unless they say otherwise"))
         return read
 
+    def _severities(self) -> Mapping[Severity, SeverityPolicy] | None:
+        read = self._file(SEVERITIES, SeveritiesFile)
+        if read is None:
+            return None
+        document, content = read
+        severities = {severity: getattr(content, severity.value) for severity in Severity}
+        self._find(document, severity_findings(severities))
+        return severities
+
     def _surroundings(self, services: Sequence[Service] | None, contacts: tuple[Document, ContactsFile] | None) -> Surroundings:
         content = contacts[1] if contacts else None
         return Surroundings(
             actions=self.actions,
-            services=frozenset(service.id for service in services) if services is not None else None,
+            is_set=self.is_set,
+            services={service.id: service for service in services} if services is not None else None,
             contacts={contact.id: contact for contact in content.contacts} if content else None,
             external_contacts={contact.id: contact for contact in content.external} if content else {},
             policies={policy.id: policy for policy in content.policies} if content else None,
@@ -258,7 +269,7 @@ class _Loading:
 
     def _runbooks(self, paths: Iterable[Path], services: Sequence[Service] | None, around: Surroundings) -> list[Runbook]:
         by_id: dict[str, Path] = {}
-        runbooks: list[Runbook] = []
+        read: list[tuple[Document, Runbook]] = []
         for path in paths:
             loaded = load_yaml(path, folder=self.folder, name=str(path))
             self.faults += loaded.faults
@@ -269,8 +280,19 @@ class _Loading:
                 message = f"the runbook {by_id[runbook.id]} has the id “{runbook.id}” too"
                 self.faults.append(loaded.document.fault(("id",), message, "give each its own id"))
             by_id.setdefault(runbook.id, path)
-            runbooks.append(runbook)
-        return runbooks
+            read.append((loaded.document, runbook))
+        self._phrases(read, around)
+        return [runbook for _, runbook in read]
+
+    def _phrases(self, read: Sequence[tuple[Document, Runbook]], around: Surroundings) -> None:
+        places = [
+            Place(runbook=number, file=document.path, index=index, phrase=phrase)
+            for number, (document, runbook) in enumerate(read)
+            if around.services is None or ((service := around.services.get(runbook.service)) and service.enabled)
+            for index, phrase in enumerate(runbook.triggers.phrases)
+        ]
+        for place, finding in phrases_together(places):
+            self._find(read[place.runbook][0], [finding])
 
     def _runbook(self, document: Document, services: Sequence[Service] | None, around: Surroundings) -> Runbook | None:
         data = document.data

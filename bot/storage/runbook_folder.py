@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from bot.storage.runbook_size import MENU_MAX_OPTIONS
 from bot.storage.yaml_strict import Fault, Level
 
 SERVICES, CONTACTS, SEVERITIES, POLICY = "services.yml", "contacts.yml", "severities.yml", "policy.yml"
@@ -23,12 +24,15 @@ def find_runbooks(folder: Path) -> tuple[list[Path], list[Fault]]:
     runbooks: list[Path] = []
     faults: list[Fault] = []
     for path in _Walk(folder, faults).files():
-        if path.suffix == ".yaml":
-            faults.append(_fault(path, "is not read: its name ends in .yaml", "rename it to .yml"))
+        if path.suffix != ".yml" and path.suffix.lower() in (".yaml", ".yml"):
+            faults.append(_fault(path, f"is not read: its name ends in {path.suffix}", "rename it to .yml"))
         elif path.suffix == ".yml" and path.parent != folder:
             runbooks.append(path)
         elif path.suffix == ".yml" and path.name not in _AT_THE_TOP:
             faults.append(_fault(path, "is not read: it is no file that Muster knows", "put runbooks into a sub-folder"))
+    if len(runbooks) > MENU_MAX_OPTIONS:
+        message = f"holds {len(runbooks)} runbooks, and the form of /incident offers the first {MENU_MAX_OPTIONS}"
+        faults.append(_fault(folder, message, "the others are found by words and phrases", level="info"))
     if not runbooks:
         faults.append(_fault(folder, "holds no runbook", "put one into a sub-folder", level="warning"))
     return runbooks, faults
@@ -58,14 +62,18 @@ class _Walk:
         for path in paths:
             if path.name.startswith("."):
                 continue
-            if not path.is_dir() or path.suffix in (".yml", ".yaml"):
+            if not path.is_dir() or path.suffix.lower() in (".yml", ".yaml"):
                 yield path
-            elif path != self._top / TEMPLATES and self._is_new(path):
-                yield from self._below(path)
+            elif path != self._top / TEMPLATES:
+                yield from self._folder(path)
 
-    def _is_new(self, folder: Path) -> bool:
+    def _folder(self, folder: Path) -> Iterator[Path]:
         real = Path(os.path.realpath(folder))
-        return real.is_relative_to(self._real_top) and str(real) not in self._seen
+        if not real.is_relative_to(self._real_top):
+            remedy = "put the files themselves there"
+            self._faults.append(_fault(folder, "is a symbolic link that leads out of the folder, and is not read", remedy))
+        elif str(real) not in self._seen:
+            yield from self._below(folder)
 
 
 def _fault(path: Path, message: str, remedy: str, *, level: Level = "error") -> Fault:

@@ -1,51 +1,26 @@
-"""The rules that a runbook must keep beyond its shape: everything that it refers to exists and fits.
+"""The rules that a runbook must keep beyond its shape: everything that it refers to exists, fits, and can be reached.
 
 A rule is a generator of findings over one runbook and what is known around it; ``RULES`` is the table of them, and a
-new rule is one more function there. Called by `bot.storage.runbook_files`, which turns paths into lines and columns.
-What does not belong: reading files, and what a single value must look like (that is in the models).
+new rule is one more function here or in a module beside this one. Called by `bot.storage.runbook_files`, which turns paths
+into lines and columns. What does not belong: reading files, and what a single value must look like (that is in the models).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.domain.escalation import Contact, EscalationPolicy, ExternalContact, Level
-from bot.domain.phrase_words import is_everyday, phrase_key
+from bot.domain.outcome import Risk, State
 from bot.domain.runbook import Branch, Diagnostic, Runbook, Step
+from bot.domain.service import find_unset
+from bot.storage.escalation_rules import known_escalation
+from bot.storage.findings import Action, Actions, Finding, Surroundings
 from bot.storage.model_faults import suggest, telling
-from bot.storage.yaml_strict import Level as FaultLevel
+from bot.storage.phrase_rules import telling_phrases
+from bot.storage.runbook_size import fits_into_slack
 from bot.storage.yaml_strict import YamlPath
-
-Actions = Mapping[str, type[BaseModel]]
-"""The parameters model of each action that there is, by name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What a rule found at ``path``. ``detail`` is pydantic's word on an action's parameter, still to be explained."""
-
-    path: YamlPath
-    message: str = ""
-    remedy: str = ""
-    level: FaultLevel = "error"
-    detail: ErrorDetails | None = None
-    model: type[BaseModel] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a runbook may refer to. None: not known (its file is broken or not there), so nothing is said about it."""
-
-    actions: Actions
-    services: frozenset[str] | None
-    contacts: Mapping[str, Contact] | None
-    external_contacts: Mapping[str, ExternalContact]
-    policies: Mapping[str, EscalationPolicy] | None
-
 
 Rule = Callable[[Runbook, Surroundings], Iterator[Finding]]
 
@@ -80,10 +55,16 @@ def repeated(ids: Iterable[tuple[YamlPath, str]], what: str) -> Iterator[Finding
 
 
 def known_service(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
-    """The service is in services.yml."""
-    if around.services is not None and runbook.service not in around.services:
+    """The service is in services.yml; if it is silenced, nobody is offered the runbook."""
+    if around.services is None:
+        return
+    service = around.services.get(runbook.service)
+    if service is None:
         remedy = suggest(runbook.service, around.services) or "add it to services.yml"
         yield Finding(path=("service",), message=f"there is no service “{runbook.service}”", remedy=remedy)
+    elif not service.enabled:
+        message = f"the service “{service.id}” is silenced (enabled: false), so nobody is offered this runbook"
+        yield Finding(path=("service",), message=message, level="info")
 
 
 def unique_ids(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
@@ -101,27 +82,15 @@ def unique_ids(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
         yield from repeated(branches, "branch of this step")
 
 
-def telling_phrases(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
-    """A phrase comes once, and does not stand in half of all messages."""
-    seen: dict[tuple[str, ...], str] = {}
-    for index, phrase in enumerate(runbook.triggers.phrases):
-        path = ("triggers", "phrases", index)
-        key = phrase_key(phrase)
-        if key in seen:
-            message = f"the phrase “{phrase}” says the same as “{seen[key]}”"
-            yield Finding(path=path, message=message, remedy="delete one of them")
-        seen.setdefault(key, phrase)
-        if is_everyday(key):
-            message = f"the phrase “{phrase}” is made of everyday words and will be found in many messages"
-            yield Finding(path=path, message=message, remedy="add the name of the system", level="warning")
-
-
 def known_diagnostics(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
-    """What steps show and what branches wait for are diagnostics of this runbook."""
+    """What steps show, once each, and what branches wait for are diagnostics of this runbook."""
     known = [item.id for item in runbook.diagnostics]
-    wanted = [
-        ((*path, "shows", index), name) for path, step in steps_with_paths(runbook) for index, name in enumerate(step.shows)
-    ]
+    wanted: list[tuple[YamlPath, str]] = []
+    for path, step in steps_with_paths(runbook):
+        for index, name in enumerate(step.shows):
+            wanted.append(((*path, "shows", index), name))
+            if name in step.shows[:index]:
+                yield Finding(path=(*path, "shows", index), message=f"“{name}” is shown twice", remedy="delete one of them")
     wanted += [
         ((*path, "suggested_when", "diagnostic"), branch.suggested_when.diagnostic)
         for path, branch in _branches(runbook)
@@ -133,46 +102,118 @@ def known_diagnostics(runbook: Runbook, around: Surroundings) -> Iterator[Findin
             yield Finding(path=path, message=f"there is no diagnostic “{name}” in this runbook", remedy=remedy)
 
 
-def distinct_suggestions(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
-    """Two branches of a step are not suggested by the same evidence: the second never would be."""
+def distinct_branches(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
+    """Each branch of a step has a title of its own, or nobody can tell the buttons apart, and evidence that can suggest it."""
     for path, step in steps_with_paths(runbook):
-        seen = []
+        titles: set[str] = set()
         for number, branch in enumerate(step.choose):
-            if branch.suggested_when and branch.suggested_when in seen:
-                yield Finding(
-                    path=(*path, "choose", number, "suggested_when"),
-                    message=f"the branch “{branch.id}” waits for the same evidence as one before it",
-                    remedy="change one of the two conditions",
-                )
-            seen.append(branch.suggested_when)
+            here = (*path, "choose", number)
+            if branch.title.casefold() in titles:
+                message = f"another branch of this step has the title “{branch.title}” too"
+                yield Finding(path=(*here, "title"), message=message, remedy="say what is different")
+            titles.add(branch.title.casefold())
+            yield from _overtaken((*here, "suggested_when"), branch, step.choose[:number])
+
+
+def _overtaken(path: YamlPath, branch: Branch, before: tuple[Branch, ...]) -> Iterator[Finding]:
+    """The first branch whose condition holds is suggested, so what those before it cover is never left for this one."""
+    condition = branch.suggested_when
+    if condition is None:
+        return
+    earlier = [other.suggested_when for other in before if other.suggested_when]
+    covered: dict[str, set[State]] = {}
+    for other in earlier:
+        covered.setdefault(other.diagnostic, set()).add(other.is_)
+    whole = next((name for name, states in covered.items() if states == set(State)), None)
+    if condition in earlier:
+        message = f"the branch “{branch.id}” waits for the same evidence as one before it"
+        yield Finding(path=path, message=message, remedy="change one of the two conditions")
+    elif whole is not None:
+        message = f"the branch “{branch.id}” is never suggested: those before it take every result of “{whole}”"
+        yield Finding(path=path, message=message, remedy="put it before them, or take one of their conditions out")
+
+
+def possible_suggestions(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
+    """A branch is not suggested by a diagnostic that cannot answer here: it says "unknown", whatever is broken."""
+    for path, branch in _branches(runbook):
+        condition = branch.suggested_when
+        diagnostic = runbook.find_diagnostic(condition.diagnostic) if condition else None
+        if condition is None or diagnostic is None or (around.services is not None and runbook.service not in around.services):
+            continue
+        missing = (*find_unset(diagnostic.with_, runbook.service), *around.missing_settings(diagnostic.run))
+        if missing:
+            often = "always" if condition.is_ is State.UNKNOWN else "never"
+            message = (
+                f"the branch “{branch.id}” is {often} suggested: “{diagnostic.id}” answers “unknown” as long as "
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
+            )
+            remedy = f"set {'it' if len(missing) == 1 else 'them'} where Muster runs"
+            yield Finding(path=(*path, "suggested_when"), message=message, remedy=remedy, level="warning")
 
 
 def known_actions(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
-    """Every action exists, and takes what it is given."""
+    """Every action exists, takes what it is given, and may stand where it stands."""
     for index, diagnostic in enumerate(runbook.diagnostics):
-        yield from _action(("diagnostics", index), diagnostic, around.actions)
+        path: YamlPath = ("diagnostics", index)
+        action = around.actions.get(diagnostic.run)
+        yield from _action(path, diagnostic, diagnostic.run, around.actions)
+        if action and action.risk is not Risk.READ:
+            message = f"the diagnostic “{diagnostic.id}” runs {diagnostic.run}, which changes something ({action.risk.value})"
+            yield Finding(path=(*path, "run"), message=message, remedy="diagnostics run unasked; make it a step")
     for path, step in steps_with_paths(runbook):
-        yield from _action(path, step, around.actions)
-        if step.undo and step.undo not in around.actions:
-            yield _unknown_action((*path, "undo"), step.undo, around.actions)
+        if step.run is not None:
+            yield from _action(path, step, step.run, around.actions)
+            yield from _careful(path, step, around.actions.get(step.run))
+        if step.undo is not None:
+            yield from _undo((*path, "undo"), step, around.actions)
 
 
 def _unknown_action(path: YamlPath, name: str, actions: Actions) -> Finding:
     return Finding(path=path, message=f"there is no action “{name}”", remedy=suggest(name, actions))
 
 
-def _action(path: YamlPath, item: Diagnostic | Step, actions: Actions) -> Iterator[Finding]:
-    if item.run is None:
-        return
-    params = actions.get(item.run)
-    if params is None:
-        yield _unknown_action((*path, "run"), item.run, actions)
+def _action(path: YamlPath, item: Diagnostic | Step, name: str, actions: Actions) -> Iterator[Finding]:
+    action = actions.get(name)
+    if action is None:
+        yield _unknown_action((*path, "run"), name, actions)
         return
     try:
-        params.model_validate(item.with_)
+        action.params.model_validate(item.with_)
     except ValidationError as error:
-        for detail in telling(error.errors(include_url=False), params):
-            yield from _parameter(path, item, detail, params)
+        for detail in telling(error.errors(include_url=False), action.params):
+            yield from _parameter(path, item, detail, action.params)
+
+
+def _careful(path: YamlPath, step: Step, action: Action | None) -> Iterator[Finding]:
+    if action and action.risk is Risk.DESTRUCTIVE and not step.caution:
+        message = f"the step “{step.id}” runs {step.run}, which is destructive, without a caution"
+        yield Finding(path=path, message=message, remedy="add `caution: …`: what to think of before doing it")
+
+
+def _undo(path: YamlPath, step: Step, actions: Actions) -> Iterator[Finding]:
+    back = actions.get(step.undo or "")
+    if back is None:
+        yield _unknown_action(path, step.undo or "", actions)
+        return
+    done = actions.get(step.run or "")
+    if done and done.risk is Risk.READ:
+        yield Finding(path=path, message=f"{step.run} only reads, so there is nothing to take back", remedy="delete `undo`")
+    elif back.risk is Risk.READ:
+        message = f"{step.undo} only reads, so it takes nothing back"
+        yield Finding(path=path, message=message, remedy="name the action that does")
+
+
+def configured_actions(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
+    """What the actions need is set where Muster runs; each lack is told once in a runbook."""
+    used: list[tuple[YamlPath, str]] = [(("diagnostics", index), item.run) for index, item in enumerate(runbook.diagnostics)]
+    used += [(path, step.run) for path, step in steps_with_paths(runbook) if step.run]
+    told: set[str] = set()
+    for path, name in used:
+        for setting in around.missing_settings(name):
+            if setting not in told:
+                message = f"{name} needs {setting}, which is not set: it will answer “unknown”"
+                yield Finding(path=(*path, "run"), message=message, remedy=f"set {setting} where Muster runs", level="warning")
+            told.add(setting)
 
 
 def _parameter(path: YamlPath, item: Diagnostic | Step, detail: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding]:
@@ -185,55 +226,17 @@ def _parameter(path: YamlPath, item: Diagnostic | Step, detail: ErrorDetails, mo
         yield Finding(path=(*path, "with"), detail=detail, model=model)
 
 
-def known_escalation(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
-    """The policy and the contacts of the runbook's own levels exist."""
-    policy = runbook.escalation.inherit
-    if around.policies is not None and policy not in around.policies:
-        message = f"there is no escalation policy “{policy}”"
-        remedy = suggest(policy, around.policies) or "add it to contacts.yml"
-        yield Finding(path=("escalation", "inherit"), message=message, remedy=remedy)
-    yield from level_findings(("escalation", "levels"), runbook.escalation.levels, around)
-
-
-def policy_findings(path: YamlPath, policy: EscalationPolicy, around: Surroundings) -> Iterator[Finding]:
-    """What holds for the levels of a whole policy: beside their contacts, that their numbers are their order in time."""
-    yield from level_findings((*path, "levels"), policy.levels, around)
-    in_time = sorted(range(len(policy.levels)), key=lambda index: policy.levels[index].after_s)
-    for number, index in enumerate(in_time, start=1):
-        if policy.levels[index].level not in (0, number):
-            message = f"level {policy.levels[index].level} is number {number} in time"
-            remedy = "number the levels in order of time, or leave the numbers out"
-            yield Finding(path=(*path, "levels", index, "level"), message=message, remedy=remedy)
-
-
-def level_findings(path: YamlPath, levels: tuple[Level, ...], around: Surroundings) -> Iterator[Finding]:
-    """Every contact that a level notifies is one of ours; no level says a number or a contact twice."""
-    numbers: set[int] = set()
-    for index, level in enumerate(levels):
-        here = (*path, index)
-        if level.level and level.level in numbers:
-            yield Finding(path=(*here, "level"), message=f"level {level.level} is there twice", remedy="renumber it")
-        numbers.add(level.level)
-        for position, contact in enumerate(level.notify):
-            place = (*here, "notify", position)
-            if contact in level.notify[:position]:
-                yield Finding(path=place, message=f"“{contact}” is notified twice", remedy="delete one of them")
-            elif contact in around.external_contacts:
-                message = f"“{contact}” is an external contact, who is never paged"
-                yield Finding(path=place, message=message, remedy="name one of our own contacts")
-            elif around.contacts is not None and contact not in around.contacts:
-                remedy = suggest(contact, around.contacts) or "add it to contacts.yml"
-                yield Finding(path=place, message=f"there is no contact “{contact}”", remedy=remedy)
-
-
 RULES: tuple[Rule, ...] = (
     known_service,
     unique_ids,
     telling_phrases,
     known_diagnostics,
-    distinct_suggestions,
+    distinct_branches,
+    possible_suggestions,
     known_actions,
+    configured_actions,
     known_escalation,
+    fits_into_slack,
 )
 
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from bot.domain.service import ENVIRONMENT_PREFIX, VARIABLE, Service, environment_name, substitute
+from bot.storage.findings import Finding
 from bot.storage.model_faults import suggest
-from bot.storage.runbook_rules import Finding
 from bot.storage.yaml_strict import Data, YamlPath
 
 _LOOKS_LIKE_ONE = re.compile(r"\$\{[^}\n]{0,80}\}?")

@@ -27,8 +27,8 @@ MAX_DEPTH = 40
 Data: TypeAlias = "str | list[Data] | dict[str, Data]"
 YamlPath = tuple[str | int, ...]
 """The keys and 0-based indices that lead to a value."""
-Level = Literal["error", "warning"]
-"""An error makes the catalog unusable, a warning does not."""
+Level = Literal["error", "warning", "info"]
+"""An error makes the catalog unusable; a warning is probably a mistake; an info is allowed and good to know."""
 Place = tuple[int, int]
 """Line and column, both 1-based, the column in characters."""
 
@@ -48,9 +48,10 @@ class Fault:
     remedy: str = ""
 
     def __str__(self) -> str:
-        """`file:line:column: message`, as editors and terminals understand it."""
-        said = f"{self.path}:{self.line}:{self.column}: {'warning: ' if self.level == 'warning' else ''}{self.message}"
-        return f"{said} ({self.remedy})" if self.remedy else said
+        """`file:line:column: message; remedy`, as editors and terminals understand it."""
+        level = "" if self.level == "error" else f"{self.level}: "
+        said = f"{self.path}:{self.line}:{self.column}: {level}{self.message}"
+        return f"{said}; {self.remedy}" if self.remedy else said
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,8 @@ DEFAULT_COMMAND = "/incident"
 
 def run(options: argparse.Namespace) -> int:
     """Print it. 2 for an address or a name that Slack would not take."""
-    wrong = [
-        *([f"--url: {problem}"] if options.url is not None and (problem := url_problem(options.url)) else []),
-        *([f"--command: {problem}"] if options.slash_command is not None and (problem := command_problem(options.slash_command)) else []),
-    ]
+    given = (("--url", options.url, url_problem), ("--command", options.slash_command, command_problem))
+    wrong = [f"{name}: {problem}" for name, value, judge in given if value is not None and (problem := judge(value))]
     if wrong:
         sys.stderr.write("".join(f"muster: {line}\n" for line in wrong))
         return 2

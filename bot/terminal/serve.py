@@ -1,4 +1,4 @@
-"""``muster serve``: the bot, until SIGTERM or SIGINT."""
+"""``muster serve``: the bot, until SIGTERM or SIGINT. SIGHUP reads the runbooks again."""
 
 from __future__ import annotations
 
@@ -31,8 +31,18 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings):
+    reload = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, _on_hangup, reload, stop, os.isatty(0))
+    async with running(settings) as muster:
         # What start-up made stays. Without this, the first full collection stops the loop for 40 ms, in the first incident.
         gc.collect()
         gc.freeze()
+        reloading = asyncio.create_task(muster.reloader.whenever(reload), name="reload")
         await stop.wait()
+        reloading.cancel()
+        await asyncio.gather(reloading, return_exceptions=True)
+
+
+def _on_hangup(reload: asyncio.Event, stop: asyncio.Event, had_terminal: bool) -> None:
+    """SIGHUP also says that the terminal was closed, and then nobody is there who wants a bot in the background."""
+    (stop if had_terminal and not os.isatty(0) else reload).set()

@@ -22,7 +22,6 @@ from tests.scenarios.conftest import Stage
 
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
 SLACK = ROOT / "bot" / "slack"
-METHOD = re.compile(r"(?:api|apps|auth|bookmarks|bots|chat|conversations|files|pins|reactions|team|usergroups|users|views)(?:\.[a-zA-Z]+)+")
 
 SCOPES_OF_METHODS: dict[str, set[str]] = {
     "auth.test": set(),
@@ -61,14 +60,21 @@ SCOPES_OF_EVENTS: dict[str, set[str]] = {
 
 
 def methods_used() -> set[str]:
-    """Every Web API method that is named in bot/slack, but for the list of reads, which names more than is used."""
-    return {name for path in SLACK.rglob("*.py") if path.name != "client.py" for name in _constants(path) if METHOD.fullmatch(name)}
+    """Every Web API method that bot/slack calls: ``….call("name")``, or a variable ``method`` that is passed to it."""
+    return {
+        name for path in SLACK.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8"))) for name in _named(node)
+    }
 
 
-def _constants(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+def _named(node: ast.AST) -> Iterator[str]:
+    """The method that a call or an assignment names."""
+    value: ast.AST | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "call" and node.args:
+        value = node.args[0]
+    if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "method" for target in node.targets):
+        value = node.value
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
 
 
 @pytest.mark.contracts

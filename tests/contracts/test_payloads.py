@@ -97,7 +97,9 @@ def test_a_message_needs_a_text_of_a_fitting_length() -> None:
         {
             "type": "modal",
             "title": text("T", "plain_text"),
-            "blocks": [{"type": "input", "label": text("l", "plain_text"), "element": {"type": "plain_text_input", "action_id": "a"}}],
+            "blocks": [
+                {"type": "input", "label": text("l", "plain_text"), "element": {"type": "plain_text_input", "action_id": "a"}}
+            ],
         },
     ],
     ids=["title", "metadata", "field", "blocks", "input without submit"],

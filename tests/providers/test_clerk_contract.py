@@ -90,6 +90,7 @@ async def test_requests_and_replies_fit_the_document(spec: Any) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = ClerkClient(SecretStr(clerk.SECRET_KEY), api_url=f"http://127.0.0.1:{runner.addresses[0][1]}/clerk")
     try:
+        await client.ping()
         await client.get_user("user_2demo")
         for user_id in ("user_2demo", "user_2pending", "user_2quiet", "user_2many"):
             await client.list_live_sessions(user_id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from aiohttp import web
 
 from bot.domain.catalog import Catalog
 from bot.domain.commands import ReachLevel, RecordDiagnostic, RecordPage, RecordRoom
@@ -60,6 +62,63 @@ def with_runbook(catalog: Catalog, **fields: Any) -> Catalog:
         | fields
     )
     return replace(catalog, runbooks=MappingProxyType({**catalog.runbooks, runbook.id: runbook}))
+
+
+class Answering:
+    """A server that answers as it is told, and remembers what it was asked. ``methods``: what single methods answer."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[web.Request], Awaitable[web.StreamResponse]] = self.ok
+        self.methods: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[str, dict[str, str], str]] = []
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+
+    async def ok(self, request: web.Request) -> web.StreamResponse:
+        """As Slack answers when all is well."""
+        return web.json_response({"ok": True, **self.methods.get(request.path.removeprefix("/api/"), {"ts": "1.2"})})
+
+    def says(self, status: int, body: bytes | str, content_type: str = "application/json", **headers: str) -> None:
+        """Answer everything with this."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            raw = body if isinstance(body, bytes) else body.encode()
+            return web.Response(status=status, body=raw, content_type=content_type, headers=headers)
+
+        self.answer = answer
+
+    def refuses(self, code: str, **more: Any) -> None:
+        """Answer everything as Slack refuses."""
+        self.says(200, json.dumps({"ok": False, "error": code, **more}))
+
+    async def start(self) -> None:
+        """Listen."""
+
+        async def take(request: web.Request) -> web.StreamResponse:
+            form = dict(await request.post())
+            self.asked.append((request.path, {k: str(v) for k, v in form.items()}, request.headers.get("Authorization", "")))
+            return await self.answer(request)
+
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/api/"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner:
+            await self._runner.cleanup()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Answering]:
+    """See ``Answering``."""
+    made = Answering()
+    await made.start()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

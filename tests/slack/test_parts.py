@@ -121,7 +121,7 @@ def test_a_moment_is_shown_in_the_readers_time_zone() -> None:
 
 @pytest.mark.parametrize(("user_id", "shown"), [("U0LEAD", "<@U0LEAD>"), ("muster", "Muster"), ("U1> <!here", "U1> <!here")])
 def test_only_an_id_becomes_a_mention(user_id: str, shown: str) -> None:
-    """"muster" and "terminal" are no users, and nothing else becomes markup."""
+    """ "muster" and "terminal" are no users, and nothing else becomes markup."""
     assert parts.person(user_id).casefold() == shown.casefold()
     if shown.startswith("<@"):
         assert parts.person(user_id) == shown

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bot.domain.catalog import Catalog
+from bot.domain.outcome import Risk
 from bot.domain.severity import Severity
+from bot.storage.findings import Action
 from bot.storage.runbook_files import check_paths, load_catalog, runbook_json_schema
 from bot.storage.yaml_strict import Fault
 
@@ -50,11 +53,21 @@ class UserParams(BaseModel):
     user_id: str = Field(pattern="^user_[a-z]+$")
 
 
-ACTIONS: dict[str, type[BaseModel]] = {
-    "http.probe": UrlParams,
-    "shop.revoke": UserParams,
-    "shop.restore": UserParams,
-    "shop.status": NoParams,
+@dataclass(frozen=True)
+class Act:
+    """An action, as far as the files care."""
+
+    params: type[BaseModel] = NoParams
+    risk: Risk = Risk.READ
+    settings: tuple[str, ...] = ()
+
+
+ACTIONS: dict[str, Action] = {
+    "http.probe": Act(UrlParams),
+    "shop.revoke": Act(UserParams, Risk.CHANGE, ("SHOP_KEY",)),
+    "shop.restore": Act(UserParams, Risk.CHANGE),
+    "shop.status": Act(settings=("SHOP_KEY", "SHOP_URL")),
+    "shop.burn": Act(risk=Risk.DESTRUCTIVE),
 }
 
 SERVICES = """\
@@ -129,7 +142,7 @@ def folder(tmp_path: Path) -> Path:
     return top
 
 
-UNSET = "services.yml:7:14: warning: the variable “unset” of “shop” has no value: what needs it will answer “unknown” (write it here, or set MUSTER_VAR_SHOP_UNSET)"
+UNSET = "services.yml:7:14: warning: the variable “unset” of “shop” has no value: what needs it will answer “unknown”; write it here, or set MUSTER_VAR_SHOP_UNSET"
 
 
 def said(faults: tuple[Fault, ...], folder: Path) -> list[str]:
@@ -198,7 +211,7 @@ def test_an_override_of_nothing_is_a_fault(folder: Path) -> None:
     result = load_catalog(folder, actions=ACTIONS, overrides={"SHOP_URI": "x"})
     assert result.catalog is None
     assert said(result.faults, folder) == [
-        "services.yml:2:3: MUSTER_VAR_SHOP_URI is set, but no service has that variable (did you mean “MUSTER_VAR_SHOP_URL”?)"
+        "services.yml:2:3: MUSTER_VAR_SHOP_URI is set, but no service has that variable; did you mean “MUSTER_VAR_SHOP_URL”?"
     ]
 
 
@@ -234,57 +247,57 @@ def test_a_silenced_service_has_no_runbooks_but_they_are_checked(folder: Path) -
 
 RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
     # keys and shapes
-    ("title: Shop down", "titel: Shop down", "2:1: `titel` is not known here (did you mean “title”?)"),
-    ("title: Shop down\n", "", "1:1: the file has no `title` (add `title: …`)"),
-    ("  - {id: review, title: Review}", "  - {id: review}", "25:5: entry 4 of `checklist` has no `title` (add `title: …`)"),
-    ("symptoms: [Nobody can buy]", "symptoms: Nobody", "5:11: `symptoms` is not a list (write [one, two], or lines that begin with “- ”)"),
-    ("{id: review, title: Review}", "review", "25:5: entry 4 of `checklist` is not a mapping (write `key: value` lines below it)"),
-    ("title: Confirm", "title: [Confirm]", "12:26: `title` is not a text (write one value here)"),
-    ("id: shop-down", "id: Shop Down", "1:5: `id` is not an id: Shop Down (use lower-case letters, digits and single hyphens, for example clerk-auth-outage)"),
-    ("severity: SEV1", "severity: sev1", "4:11: `severity` is “sev1”, which is no such word (did you mean “SEV1”?)"),
-    ("severity: SEV1", "severity: P1", "4:11: `severity` is “P1”, which is no such word (there is only SEV1, SEV2, SEV3, SEV4)"),
-    ("is: failing", "is: broken", "19:50: `is` is “broken”, which is no such word (there is only failing, ok, unknown)"),
-    ("title: Mend", "title: Mend, colour: red", "24:41: `colour` is not known here (there is only caution, choose, guide, id, link, run, shows, steps, title, undo, with)"),
-    ("severity: SEV1", "severity: SEV1\nprivate: no", "5:10: `private` is neither true nor false (write one of the two)"),
-    ("title: Mend", 'title: "  "', "24:35: `title` is empty (write at least one, or delete the line)"),
-    ("title: Mend", f"title: {'x' * 151}", "24:35: `title` is longer than 150 characters (say it shorter)"),
-    ("title: Mend", "title: Mend, shows: [status], run: shop.revoke", "24:17: entry 1 of `steps` has run and shows (a step is one of them, so make two steps of it)"),
-    ('url: "${url}/page"', "url: javascript:x", "21:84: `url` is not a web address (write https:// and a host, without a user, blanks or < > |)"),
+    ("title: Shop down", "titel: Shop down", "2:1: `titel` is not known here; did you mean “title”?"),
+    ("title: Shop down\n", "", "1:1: the file has no `title`; add `title: …`"),
+    ("  - {id: review, title: Review}", "  - {id: review}", "25:5: entry 4 of `checklist` has no `title`; add `title: …`"),
+    ("symptoms: [Nobody can buy]", "symptoms: Nobody", "5:11: `symptoms` is not a list; write [one, two], or lines that begin with “- ”"),
+    ("{id: review, title: Review}", "review", "25:5: entry 4 of `checklist` is not a mapping; write `key: value` lines below it"),
+    ("title: Confirm", "title: [Confirm]", "12:26: `title` is not a text; write one value here"),
+    ("id: shop-down", "id: Shop Down", "1:5: `id` is not an id: Shop Down; use lower-case letters, digits and single hyphens, for example clerk-auth-outage"),
+    ("severity: SEV1", "severity: sev1", "4:11: `severity` is “sev1”, which is no such word; did you mean “SEV1”?"),
+    ("severity: SEV1", "severity: P1", "4:11: `severity` is “P1”, which is no such word; there is only SEV1, SEV2, SEV3, SEV4"),
+    ("is: failing", "is: broken", "19:50: `is` is “broken”, which is no such word; there is only failing, ok, unknown"),
+    ("title: Mend", "title: Mend, colour: red", "24:41: `colour` is not known here; there is only caution, choose, guide, id, link, run, shows, steps, title, undo, with"),
+    ("severity: SEV1", "severity: SEV1\nprivate: no", "5:10: `private` is neither true nor false; write one of the two"),
+    ("title: Mend", 'title: "  "', "24:35: `title` is empty; write at least one, or delete the line"),
+    ("title: Mend", f"title: {'x' * 151}", "24:35: `title` is longer than 150 characters; say it shorter"),
+    ("title: Mend", "title: Mend, shows: [status], run: shop.revoke", "24:17: entry 1 of `steps` has run and shows; a step is one of them, so make two steps of it"),
+    ('url: "${url}/page"', "url: javascript:x", "21:84: `url` is not a web address; write https:// and a host, without a user, blanks or < > |"),
     # references
-    ("service: shop", "service: shopp", "3:10: there is no service “shopp” (did you mean “shop”?)"),
-    ("shows: [status, health]", "shows: [status, helth]", "12:51: there is no diagnostic “helth” in this runbook (did you mean “health”?)"),
-    ("{diagnostic: status, is", "{diagnostic: page, is", "19:38: there is no diagnostic “page” in this runbook (there is only health, status)"),
-    ("run: shop.status", "run: shop.statsu", "9:38: there is no action “shop.statsu” (did you mean “shop.status”?)"),
-    ("run: shop.revoke", "run: shop.revoke_all", "13:38: there is no action “shop.revoke_all” (did you mean “shop.revoke”?)"),
-    ("undo: shop.restore", "undo: shop.undo", "13:57: there is no action “shop.undo” (did you mean “shop.status”?)"),
-    ("links:", "escalation: {inherit: night}\nlinks:", "26:23: there is no escalation policy “night” (there is only default)"),
-    ("links:", "escalation: {levels: [{after: 5m, notify: [leed]}]}\nlinks:", "26:44: there is no contact “leed” (did you mean “lead”?)"),
-    ("links:", "escalation: {levels: [{after: 5m, notify: [vendor]}]}\nlinks:", "26:44: “vendor” is an external contact, who is never paged (name one of our own contacts)"),
-    ("links:", "escalation: {levels: [{after: 5m, notify: [lead, lead]}]}\nlinks:", "26:50: “lead” is notified twice (delete one of them)"),
-    ("links:", "escalation: {levels: [{after: 5, notify: [lead]}]}\nlinks:", "26:31: `after` is not a duration (write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w)"),
-    ("links:", "escalation: {levels: [{level: two, after: 5m, notify: [lead]}]}\nlinks:", "26:31: `level` is not a whole number (write digits)"),
+    ("service: shop", "service: shopp", "3:10: there is no service “shopp”; did you mean “shop”?"),
+    ("shows: [status, health]", "shows: [status, helth]", "12:51: there is no diagnostic “helth” in this runbook; did you mean “health”?"),
+    ("{diagnostic: status, is", "{diagnostic: page, is", "19:38: there is no diagnostic “page” in this runbook; there is only health, status"),
+    ("run: shop.status", "run: shop.statsu", "9:38: there is no action “shop.statsu”; did you mean “shop.status”?"),
+    ("run: shop.revoke", "run: shop.revoke_all", "13:38: there is no action “shop.revoke_all”; did you mean “shop.revoke”?"),
+    ("undo: shop.restore", "undo: shop.undo", "13:57: there is no action “shop.undo”; did you mean “shop.status”?"),
+    ("links:", "escalation: {inherit: night}\nlinks:", "26:23: there is no escalation policy “night”; there is only default"),
+    ("links:", "escalation: {levels: [{after: 5m, notify: [leed]}]}\nlinks:", "26:44: there is no contact “leed”; did you mean “lead”?"),
+    ("links:", "escalation: {levels: [{after: 5m, notify: [vendor]}]}\nlinks:", "26:44: “vendor” is an external contact, who is never paged; name one of our own contacts"),
+    ("links:", "escalation: {levels: [{after: 5m, notify: [lead, lead]}]}\nlinks:", "26:50: “lead” is notified twice; delete one of them"),
+    ("links:", "escalation: {levels: [{after: 5, notify: [lead]}]}\nlinks:", "26:31: `after` is not a duration; write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w"),
+    ("links:", "escalation: {levels: [{level: two, after: 5m, notify: [lead]}]}\nlinks:", "26:31: `level` is not a whole number; write digits"),
     # parameters of actions
-    ('with: {url: "${url}/health", timeout_s: 10}', "with: {timeout_s: 10}", "10:5: the diagnostic “health” does not say `url`, which http.probe needs (add it: `with: {url: …}`)"),
-    ("timeout_s: 10", "timeout: 10", "10:79: `timeout` is not known here (did you mean “timeout_s”?)"),
+    ('with: {url: "${url}/health", timeout_s: 10}', "with: {timeout_s: 10}", "10:5: the diagnostic “health” does not say `url`, which http.probe needs; add it: `with: {url: …}`"),
+    ("timeout_s: 10", "timeout: 10", "10:79: `timeout` is not known here; did you mean “timeout_s”?"),
     ("timeout_s: 10", "timeout_s: 60", "10:90: `timeout_s` input should be less than or equal to 30"),
     ("timeout_s: 10", "timeout_s: soon", "10:90: `timeout_s` input should be a valid integer, unable to parse string as an integer"),
     ('"${url}/health"', "ftp://x", "10:62: `url` must begin with http"),
     ("run: shop.revoke,", "run: shop.revoke, with: {user_id: me},", "13:67: `user_id` does not have the form ^user_[a-z]+$: me"),
     # uniqueness
-    ("checklist:", "  - {id: status, title: Again, run: shop.status}\nchecklist:", "11:10: another diagnostic has the id “status” too (give each its own id)"),
-    ("id: mend", "id: confirm", "24:22: another step has the id “confirm” too (give each its own id)"),
-    ("- id: ours", "- id: theirs", "22:13: another branch of this step has the id “theirs” too (give each its own id)"),
-    ("[shop down]", "[shop down, Shop is DOWN]", "7:24: the phrase “Shop is DOWN” says the same as “shop down” (delete one of them)"),
-    ("        title: Ours\n", "        title: Ours\n        suggested_when: {diagnostic: status, is: failing}\n", "24:25: the branch “ours” waits for the same evidence as one before it (change one of the two conditions)"),
+    ("checklist:", "  - {id: status, title: Again, run: shop.status}\nchecklist:", "11:10: another diagnostic has the id “status” too; give each its own id"),
+    ("id: mend", "id: confirm", "24:22: another step has the id “confirm” too; give each its own id"),
+    ("- id: ours", "- id: theirs", "22:13: another branch of this step has the id “theirs” too; give each its own id"),
+    ("[shop down]", "[shop down, Shop is DOWN]", "7:24: the phrase “Shop is DOWN” says the same as “shop down”; delete one of them"),
+    ("        title: Ours\n", "        title: Ours\n        suggested_when: {diagnostic: status, is: failing}\n", "24:25: the branch “ours” waits for the same evidence as one before it; change one of the two conditions"),
     # phrases
-    ("[shop down]", '["24/7"]', "7:13: entry 1 of `phrases` has no letters, so nobody can say it (write the words that people use)"),
+    ("[shop down]", '["24/7"]', "7:13: entry 1 of `phrases` has no letters, so nobody can say it; write the words that people use"),
     # variables
-    ("${url}/health", "${uri}/health", "10:62: the service “shop” has no variable “uri” (did you mean “url”?)"),
-    ("${url}/health", "${URL}/health", "10:62: “${URL}” is not a variable (write ${name}: lower-case letters, digits and _, closed by })"),
-    ("${url}/health", "${url/health", "10:62: “${url/health” is not a variable (write ${name}: lower-case letters, digits and _, closed by })"),
-    ("See ${url}.", "See ${unset}.", "21:44: the variable “unset” has no value, so this would lead nowhere (give it one in services.yml, or set MUSTER_VAR_SHOP_UNSET)"),
-    ("${url}/page", "${uri}/page", "21:84: the service “shop” has no variable “uri” (did you mean “url”?)"),
-    ("title: Mend", 'title: "Mend ${url}"', "24:35: a ${variable} is not replaced here (use it in `with`, in a `guide` or in the `url` of a link)"),
+    ("${url}/health", "${uri}/health", "10:62: the service “shop” has no variable “uri”; did you mean “url”?"),
+    ("${url}/health", "${URL}/health", "10:62: “${URL}” is not a variable; write ${name}: lower-case letters, digits and _, closed by }"),
+    ("${url}/health", "${url/health", "10:62: “${url/health” is not a variable; write ${name}: lower-case letters, digits and _, closed by }"),
+    ("See ${url}.", "See ${unset}.", "21:44: the variable “unset” has no value, so this would lead nowhere; give it one in services.yml, or set MUSTER_VAR_SHOP_UNSET"),
+    ("${url}/page", "${uri}/page", "21:84: the service “shop” has no variable “uri”; did you mean “url”?"),
+    ("title: Mend", 'title: "Mend ${url}"', "24:35: a ${variable} is not replaced here; use it in `with`, in a `guide` or in the `url` of a link"),
 ]  # fmt: skip
 
 
@@ -316,38 +329,38 @@ def write(name: str, text: str) -> Callable[[Path], None]:
 
 
 FOLDER_FAULTS: list[tuple[Callable[[Path], None], str]] = [
-    (remove("services.yml"), "services.yml:1:1: is missing (create it; docs/runbooks.md shows how)"),
-    (remove("contacts.yml"), "contacts.yml:1:1: is missing (create it; docs/runbooks.md shows how)"),
-    (remove("severities.yml"), "severities.yml:1:1: is missing (create it; docs/runbooks.md shows how)"),
-    (replace("services.yml", "- id: asleep", "- id: shop"), "services.yml:8:9: another service has the id “shop” too (give each its own id)"),
-    (replace("services.yml", "enabled: false", "enabled: off"), "services.yml:10:14: `enabled` is neither true nor false (write one of the two)"),
-    (replace("services.yml", "nested: x", "Nested: x"), "services.yml:6:7: `Nested` is not the name of a variable: Nested (use lower-case letters, digits and _, beginning with a letter)"),
-    (replace("services.yml", "nested: x", "nested: ${url}"), "services.yml:6:15: a value cannot use another variable (write the value out)"),
-    (replace("services.yml", "nested: x", "url: x"), "services.yml:6:7: has the key “url” twice, first in line 5 (keep one of them)"),
-    (replace("contacts.yml", "external:", "  - {id: on-call, name: Again, slack: U012ABC}\nexternal:"), "contacts.yml:4:10: another contact has the id “on-call” too (give each its own id)"),
-    (replace("contacts.yml", "policies:", "  - {id: vendor, name: Again}\npolicies:"), "contacts.yml:6:10: another contact has the id “vendor” too (give each its own id)"),
-    (replace("contacts.yml", '"@oncall"', "oncall"), "contacts.yml:2:50: `slack` is no member and no handle of Slack: oncall (write @handle in quotes, or a member id like U012ABCDEF)"),
-    (replace("contacts.yml", "+15551234567", "0555123"), "contacts.yml:3:47: `phone` is not an international phone number: 0555123 (write it with + and the country code, +15551234567)"),
-    (replace("contacts.yml", "phone: +15551234567", "email: lead"), "contacts.yml:3:47: `email` is not an e-mail address: lead (write name@host)"),
-    (replace("contacts.yml", "notify: [lead]", "notify: [cto]"), "contacts.yml:10:31: there is no contact “cto” (there is only lead, on-call)"),
-    (replace("contacts.yml", "notify: [lead]", "notify: [vendor]"), "contacts.yml:10:31: “vendor” is an external contact, who is never paged (name one of our own contacts)"),
-    (replace("contacts.yml", "notify: [lead]", "notify: []"), "contacts.yml:10:30: `notify` is empty (write at least one, or delete the line)"),
-    (replace("contacts.yml", "{after: 15m", "{level: 1, after: 15m"), "contacts.yml:10:17: level 1 is number 2 in time (number the levels in order of time, or leave the numbers out)"),
-    (replace("contacts.yml", "id: default", "id: nights"), "contacts.yml:7:3: there is no escalation policy “default” (add it: runbooks inherit it unless they say otherwise)"),
-    (replace("severities.yml", "SEV4", "SEV5"), "severities.yml:4:1: `SEV5` is not known here (did you mean “SEV4”?)"),
-    (replace("severities.yml", "SEV4", "# SEV4"), "severities.yml:1:1: the file has no `SEV4` (add `SEV4: …`)"),
-    (replace("severities.yml", "resolve_within: 3h", "resolve_within: 3"), "severities.yml:3:86: `resolve_within` is not a duration (write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w)"),
-    (write("policy.yml", "on_phrase: always\n"), "policy.yml:1:12: `on_phrase` is “always”, which is no such word (there is only ask, auto, off)"),
-    (write("policy.yml", "on_phrases: ask\n"), "policy.yml:1:1: `on_phrases` is not known here (did you mean “on_phrase”?)"),
-    (write("policy.yml", ""), "policy.yml:1:1: is empty (write the content, or delete the file)"),
-    (write("policy.yml", "- on_phrase\n"), "policy.yml:1:1: the file is not a mapping (write `key: value` lines below it)"),
-    (write("shop/other.yml", RUNBOOK), "shop/other.yml:1:5: the runbook {folder}/shop/down.yml has the id “shop-down” too (give each its own id)"),
-    (write("shop/other.yaml", RUNBOOK), "shop/other.yaml:1:1: is not read: its name ends in .yaml (rename it to .yml)"),
-    (write("other.yml", RUNBOOK), "other.yml:1:1: is not read: it is no file that Muster knows (put runbooks into a sub-folder)"),
-    (write("shop/bad.yml", "a: &x b\n"), "shop/bad.yml:1:4: has an anchor (&…) (take it out; put a text that begins with & in quotes)"),
-    (lambda folder: os.mkfifo(folder / "shop" / "pipe.yml"), "shop/pipe.yml:1:1: is not a regular file (only files are read; move it out of the folder)"),
-    (lambda folder: (folder / "shop" / "dir.yml").mkdir(), "shop/dir.yml:1:1: is not a regular file (only files are read; move it out of the folder)"),
-    (lambda folder: (folder / "shop" / "link.yml").symlink_to("/etc/hostname"), "shop/link.yml:1:1: is a symbolic link that leads out of its folder (put the file itself there)"),
+    (remove("services.yml"), "services.yml:1:1: is missing; create it; docs/runbooks.md shows how"),
+    (remove("contacts.yml"), "contacts.yml:1:1: is missing; create it; docs/runbooks.md shows how"),
+    (remove("severities.yml"), "severities.yml:1:1: is missing; create it; docs/runbooks.md shows how"),
+    (replace("services.yml", "- id: asleep", "- id: shop"), "services.yml:8:9: another service has the id “shop” too; give each its own id"),
+    (replace("services.yml", "enabled: false", "enabled: off"), "services.yml:10:14: `enabled` is neither true nor false; write one of the two"),
+    (replace("services.yml", "nested: x", "Nested: x"), "services.yml:6:7: `Nested` is not the name of a variable: Nested; use lower-case letters, digits and _, beginning with a letter"),
+    (replace("services.yml", "nested: x", "nested: ${url}"), "services.yml:6:15: a value cannot use another variable; write the value out"),
+    (replace("services.yml", "nested: x", "url: x"), "services.yml:6:7: has the key “url” twice, first in line 5; keep one of them"),
+    (replace("contacts.yml", "external:", "  - {id: on-call, name: Again, slack: U012ABC}\nexternal:"), "contacts.yml:4:10: another contact has the id “on-call” too; give each its own id"),
+    (replace("contacts.yml", "policies:", "  - {id: vendor, name: Again, note: ask}\npolicies:"), "contacts.yml:6:10: another contact has the id “vendor” too; give each its own id"),
+    (replace("contacts.yml", '"@oncall"', "oncall"), "contacts.yml:2:50: `slack` is no member and no handle of Slack: oncall; write @handle in quotes, or a member id like U012ABCDEF"),
+    (replace("contacts.yml", "+15551234567", "0555123"), "contacts.yml:3:47: `phone` is not an international phone number: 0555123; write it with + and the country code, +15551234567"),
+    (replace("contacts.yml", "phone: +15551234567", "email: lead"), "contacts.yml:3:47: `email` is not an e-mail address: lead; write name@host"),
+    (replace("contacts.yml", "notify: [lead]", "notify: [cto]"), "contacts.yml:10:31: there is no contact “cto”; there is only lead, on-call"),
+    (replace("contacts.yml", "notify: [lead]", "notify: [vendor]"), "contacts.yml:10:31: “vendor” is an external contact, who is never paged; name one of our own contacts"),
+    (replace("contacts.yml", "notify: [lead]", "notify: []"), "contacts.yml:10:30: `notify` is empty; write at least one, or delete the line"),
+    (replace("contacts.yml", "{after: 15m", "{level: 1, after: 15m"), "contacts.yml:10:17: level 1 is number 2 in time; number the levels in order of time, or leave the numbers out"),
+    (replace("contacts.yml", "id: default", "id: nights"), "contacts.yml:7:3: there is no escalation policy “default”; add it: runbooks inherit it unless they say otherwise"),
+    (replace("severities.yml", "SEV4", "SEV5"), "severities.yml:4:1: `SEV5` is not known here; did you mean “SEV4”?"),
+    (replace("severities.yml", "SEV4", "# SEV4"), "severities.yml:1:1: the file has no `SEV4`; add `SEV4: …`"),
+    (replace("severities.yml", "resolve_within: 3h", "resolve_within: 3"), "severities.yml:3:86: `resolve_within` is not a duration; write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w"),
+    (write("policy.yml", "on_phrase: always\n"), "policy.yml:1:12: `on_phrase` is “always”, which is no such word; there is only ask, auto, off"),
+    (write("policy.yml", "on_phrases: ask\n"), "policy.yml:1:1: `on_phrases` is not known here; did you mean “on_phrase”?"),
+    (write("policy.yml", ""), "policy.yml:1:1: is empty; write the content, or delete the file"),
+    (write("policy.yml", "- on_phrase\n"), "policy.yml:1:1: the file is not a mapping; write `key: value` lines below it"),
+    (write("shop/other.yml", RUNBOOK), "shop/other.yml:1:5: the runbook {folder}/shop/down.yml has the id “shop-down” too; give each its own id"),
+    (write("shop/other.yaml", RUNBOOK), "shop/other.yaml:1:1: is not read: its name ends in .yaml; rename it to .yml"),
+    (write("other.yml", RUNBOOK), "other.yml:1:1: is not read: it is no file that Muster knows; put runbooks into a sub-folder"),
+    (write("shop/bad.yml", "a: &x b\n"), "shop/bad.yml:1:4: has an anchor (&…); take it out; put a text that begins with & in quotes"),
+    (lambda folder: os.mkfifo(folder / "shop" / "pipe.yml"), "shop/pipe.yml:1:1: is not a regular file; only files are read; move it out of the folder"),
+    (lambda folder: (folder / "shop" / "dir.yml").mkdir(), "shop/dir.yml:1:1: is not a regular file; only files are read; move it out of the folder"),
+    (lambda folder: (folder / "shop" / "link.yml").symlink_to("/etc/hostname"), "shop/link.yml:1:1: is a symbolic link that leads out of its folder; put the file itself there"),
 ]  # fmt: skip
 
 
@@ -387,7 +400,7 @@ def test_a_contact_that_nobody_can_reach_is_a_warning(folder: Path) -> None:
     result = load_catalog(folder, actions=ACTIONS)
     assert result.catalog is not None
     assert said(result.faults, folder) == [
-        "contacts.yml:3:5: warning: nobody can reach the contact “lead” (add slack, phone or email)"
+        "contacts.yml:3:5: warning: nobody can reach the contact “lead”; add slack, phone or email"
     ]
 
 
@@ -403,7 +416,7 @@ def test_what_is_not_there_or_empty(tmp_path: Path) -> None:
     """A missing folder, a file instead of one, a folder with nothing in it."""
     missing = load_catalog(tmp_path / "nothing", actions=ACTIONS)
     assert [str(fault) for fault in missing.faults] == [
-        f"{tmp_path / 'nothing'}:1:1: is not a folder (set MUSTER_RUNBOOKS to the runbooks)"
+        f"{tmp_path / 'nothing'}:1:1: is not a folder; set MUSTER_RUNBOOKS to the runbooks"
     ]
     faults = load_catalog(tmp_path, actions=ACTIONS).faults
     assert [fault.message for fault in faults if fault.level == "error"] == ["is missing"] * 3
@@ -448,7 +461,7 @@ def test_check_of_folders_and_files(folder: Path, tmp_path: Path) -> None:
 
     def check(*paths: Path) -> list[str]:
         found = check_paths(paths, actions=ACTIONS)
-        return [str(fault).removeprefix(f"{tmp_path}{os.sep}").split(" (")[0] for fault in found]
+        return [str(fault).removeprefix(f"{tmp_path}{os.sep}").split("; ")[0] for fault in found]
 
     shown = "runbooks/shop/down.yml:12:43: there is no diagnostic “helth” in this runbook"
     assert check(runbook) == [shown]

@@ -98,15 +98,15 @@ def test_every_value_and_key_has_its_place() -> None:
     [
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "4:3", "has the key “c” twice, first in line 3"),
         ("{a: 1, a: 2}", "1:8", "twice"),
-        ("a: &x 1", "1:4", "an anchor (&…)"),
-        ("a: *x", "1:4", "an alias (*…)"),
-        ("- &a [*a]", "1:3", "an anchor (&…)"),
-        ("a: !!python/object/apply:os.system ['id']", "1:4", "a tag (!…)"),
-        ("a: !!str x", "1:4", "a tag (!…)"),
-        ("a: !secret x", "1:4", "a tag (!…)"),
-        ("a: ! x", "1:4", "a tag (!…)"),
-        ("a: !u!x y", "1:4", "a tag (!…)"),
-        ("a: {b: 1}\n<<: {b: 2}", "2:1", "a merge key (<<)"),
+        ("a: &x 1", "1:4", "an anchor; &…"),
+        ("a: *x", "1:4", "an alias; *…"),
+        ("- &a [*a]", "1:3", "an anchor; &…"),
+        ("a: !!python/object/apply:os.system ['id']", "1:4", "a tag; !…"),
+        ("a: !!str x", "1:4", "a tag; !…"),
+        ("a: !secret x", "1:4", "a tag; !…"),
+        ("a: ! x", "1:4", "a tag; !…"),
+        ("a: !u!x y", "1:4", "a tag; !…"),
+        ("a: {b: 1}\n<<: {b: 2}", "2:1", "a merge key; <<"),
         ("a: x\n---\nb: y\n", "2:1", "a second document"),
         ("%YAML 1.1\n---\na: b", "1:1", "a % directive"),
         ("a:\n\tb: 1", "2:1", "indented with a tab"),
@@ -242,6 +242,6 @@ def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
 def test_how_a_fault_is_printed() -> None:
     """As editors understand it; a warning says so."""
     fault = Fault(path="a.yml", line=3, column=5, message="is wrong", remedy="mend it")
-    assert str(fault) == "a.yml:3:5: is wrong (mend it)"
+    assert str(fault) == "a.yml:3:5: is wrong; mend it"
     warning = Fault(path="a.yml", line=3, column=5, level="warning", message="is odd")
     assert str(warning) == "a.yml:3:5: warning: is odd"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from bot.sandbox.arguments import Arguments
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.models import BOT_USER_ID, Channel, Json, User
+from bot.sandbox.socket_mode import SocketHub
 from bot.sandbox.state import State
 from bot.sandbox.triggers import Triggers
 from bot.sandbox.uploads import Uploads
@@ -25,6 +26,7 @@ class MethodCall:
     views: Views
     triggers: Triggers
     uploads: Uploads
+    sockets: SocketHub
     base_url: str
 
     @property
@@ -35,10 +37,11 @@ class MethodCall:
 
 @dataclass(frozen=True)
 class Method:
-    """A method and the scopes of which the app needs at least one (none needed: empty)."""
+    """A method and the scopes of which the app needs at least one (none needed: empty); ``app_level``: it takes that token."""
 
     handler: Callable[[MethodCall], Json]
     scopes: Sequence[str] = field(default=())
+    app_level: bool = False
 
 
 def _kinds(channel: str, group: str, im: str, mpim: str) -> Mapping[str, tuple[str, ...]]:

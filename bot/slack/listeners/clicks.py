@@ -37,7 +37,7 @@ from bot.slack.listeners.declaring import answer_when_ready, declare
 from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
 from bot.slack.listeners.tools import Tools
 
-_RUNBOOK_IDS = re.compile(rf"[a-z0-9-]{{1,80}}(?:\+[a-z0-9-]{{1,80}}){{0,{ids.MOST_CANDIDATES - 1}}}")
+RUNBOOK_IDS = re.compile(rf"[a-z0-9-]{{1,80}}(?:\+[a-z0-9-]{{1,80}}){{0,{ids.MOST_CANDIDATES - 1}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ async def _open_runbook(tools: Tools, pressed: Click) -> None:
 
 
 def _runbook_ids(tools: Tools, pressed: Click) -> tuple[str, ...]:
-    if not _RUNBOOK_IDS.fullmatch(pressed.value):
+    if not RUNBOOK_IDS.fullmatch(pressed.value):
         raise UserError("That button is not one of Muster's; nothing was done.")
     known = tuple(identity for identity in pressed.value.split("+") if identity in tools.catalog.runbooks)
     if not known:

@@ -25,7 +25,7 @@ Answer = dict[str, Any] | None
 async def open_view(tools: Tools, trigger_id: str, view: View) -> None:
     """Raises: UserError when the trigger is too old, TemporaryError when Slack does not take it now."""
     try:
-        await tools.slack.call("views.open", trigger_id=trigger_id, view=view)
+        await tools.slack.call("views.open", urgent=True, trigger_id=trigger_id, view=view)
     except PermanentError as error:
         if error.code in ("expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"):
             raise UserError("That took too long for Slack to open a form. Please press once more.") from error
@@ -82,7 +82,7 @@ async def _declared(tools: Tools, view: Mapping[str, Any], user_id: str, deliver
 async def _show_room(tools: Tools, declared: Declared, view_id: str) -> None:
     incident = await tools.wait_for_room(declared.incident.id)
     text = when_ready(incident, again=declared.again).text
-    await tools.slack.call("views.update", view_id=view_id, view=views.notice_view("Open an incident", text))
+    await tools.slack.call("views.update", urgent=True, view_id=view_id, view=views.notice_view("Open an incident", text))
 
 
 async def _skipped(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:

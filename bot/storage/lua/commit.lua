@@ -43,7 +43,8 @@ if req.active == false then redis.call('SREM', p .. 'active', req.incident) end
 
 for _, id in ipairs(req.cancel) do
   local k = p .. 'task:' .. id
-  if redis.call('EXISTS', k) == 1 then
+  local state = redis.call('HGET', k, 'state')
+  if state == 'pending' or state == 'claimed' then -- an outcome that is recorded already stays
     redis.call('HSET', k, 'state', 'cancelled')
     redis.call('HDEL', k, 'token')
     redis.call('EXPIRE', k, req.keep_s)
@@ -65,7 +66,8 @@ for _, t in ipairs(req.tasks) do
   end
 end
 
-if req.settle then
+-- A cancel above may have ended this very claim: what it cancelled stays cancelled, what was asked for after it stays due.
+if req.settle and redis.call('HGET', p .. 'task:' .. req.settle.id, 'token') == req.settle.token then
   local id = req.settle.id
   local k = p .. 'task:' .. id
   redis.call('HDEL', k, 'token')

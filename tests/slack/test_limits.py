@@ -1,0 +1,98 @@
+"""The buckets: shared by replicas, pages before cosmetics, and Slack's own word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bot.domain.errors import TemporaryError
+from bot.slack.limits import POSTS_BURST, TIER_OF, Limits, buckets_of
+from bot.storage.redis import RedisStore
+from tests.conftest import MovingClock
+
+
+async def spend(limits: Limits, method: str, channel: str | None = None, *, urgent: bool = False) -> int:
+    """Calls until the bucket is empty; how many there were."""
+    for number in range(1000):
+        try:
+            await limits.enter(method, channel, urgent=urgent)
+        except TemporaryError as error:
+            assert error.retry_after_s is not None
+            assert error.retry_after_s > 0
+            return number
+    raise AssertionError("no limit")
+
+
+async def test_a_channel_takes_a_message_a_second_after_a_short_burst(store: RedisStore, clock: MovingClock) -> None:
+    """Another channel has a bucket of its own."""
+    limits = Limits(store)
+    assert await spend(limits, "chat.postMessage", "C1") == POSTS_BURST
+    await limits.enter("chat.postMessage", "C2", urgent=False)
+    await clock.advance(1)
+    await limits.enter("chat.postMessage", "C1", urgent=False)
+    with pytest.raises(TemporaryError):
+        await limits.enter("chat.postMessage", "C1", urgent=False)
+
+
+async def test_replicas_share_their_buckets(store: RedisStore) -> None:
+    """What one has spent, the other has not."""
+    assert await spend(Limits(store), "conversations.create", urgent=True) == 20
+    assert await spend(Limits(store), "conversations.create", urgent=True) == 0
+
+
+async def test_the_urgent_overtake_the_cosmetic(store: RedisStore) -> None:
+    """A part of the bucket is kept back for them."""
+    limits = Limits(store)
+    assert await spend(limits, "chat.update") == 40
+    assert await spend(limits, "chat.update", urgent=True) == 10
+
+
+async def test_a_refused_call_costs_nothing(store: RedisStore, clock: MovingClock) -> None:
+    """Asking in vain does not put the next turn off, nor does it spend another bucket."""
+    limits = Limits(store)
+    await spend(limits, "chat.postMessage", "C1")
+    for _ in range(20):
+        with pytest.raises(TemporaryError):
+            await limits.enter("chat.postMessage", "C1", urgent=False)
+    await clock.advance(1)
+    await limits.enter("chat.postMessage", "C1", urgent=False)
+
+
+async def test_slacks_own_word_pauses_every_replica(store: RedisStore, clock: MovingClock) -> None:
+    """Retry-After holds for all, the urgent too; afterwards it goes on."""
+    await Limits(store).pause("chat.update", "C1", seconds=30)
+    with pytest.raises(TemporaryError) as caught:
+        await Limits(store).enter("chat.update", "C1", urgent=True)
+    assert caught.value.retry_after_s == pytest.approx(30, abs=1)
+    await clock.advance(31)
+    await Limits(store).enter("chat.update", "C1", urgent=False)
+
+
+class Away:
+    """A store that cannot be asked."""
+
+    async def take(self, buckets: object) -> float:
+        raise TemporaryError("Redis cannot be reached")
+
+    async def pause(self, name: str, *, seconds: float) -> None:
+        raise TemporaryError("Redis cannot be reached")
+
+
+async def test_without_the_store_calls_go_through() -> None:
+    """Limits are a courtesy to Slack; they never stand in the way of a page."""
+    limits = Limits(Away())
+    await limits.enter("chat.postMessage", "C1", urgent=True)
+    await limits.pause("chat.postMessage", "C1", seconds=1)
+
+
+def test_the_tiers_are_slacks(contracts: Path) -> None:
+    """Every method that has a bucket is in the tier that Slack documents."""
+    tiers = json.loads((contracts / "slack-rate-limit-tiers.json").read_text("utf-8"))
+    assert {method: f"Tier{tier}" for method, tier in TIER_OF.items()} == {method: tiers[method] for method in TIER_OF}
+
+
+def test_a_method_without_a_limit_has_no_bucket() -> None:
+    """auth.test is asked too rarely to count."""
+    assert buckets_of("auth.test", None, urgent=False) == ()

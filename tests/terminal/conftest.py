@@ -1,0 +1,114 @@
+"""The doctor's patient: a sandbox with its world, and the settings of a bot in it; and the lines that the doctor has for it."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.sandbox.server import Sandbox
+from bot.sandbox.world import World
+from bot.settings import load_settings
+from bot.storage.embedded import server_binary
+from bot.terminal.doctor import DEADLINE_S, examine
+from bot.terminal.findings import Finding
+from tests.conftest import ROOT
+from tests.scenarios.conftest import MANIFEST, Stage, stage, unstarted
+
+__all__ = ["stage", "unstarted"]
+
+
+@dataclass
+class Report:
+    """The findings, to be asked by what they are about."""
+
+    findings: list[Finding]
+
+    def about(self, what: str) -> list[Finding]:
+        """The lines about one thing."""
+        return [found for found in self.findings if found.what == what]
+
+    def level(self, what: str) -> str:
+        """The level of the only line about it."""
+        (found,) = self.about(what)
+        return found.level
+
+    def text(self, what: str) -> str:
+        """All that is said about it."""
+        return "\n".join(f"{found.finding}; {found.remedy}" for found in self.about(what))
+
+    def levels(self) -> set[str]:
+        """All levels that there are."""
+        return {found.level for found in self.findings}
+
+    def faults(self) -> list[str]:
+        """What is at fault."""
+        return [found.what for found in self.findings if found.level == "fault"]
+
+
+async def doctor(environment: Mapping[str, str], *, deadline_s: float = DEADLINE_S, **changes: str) -> Report:
+    """The report on these settings; an empty value unsets one."""
+    settings = load_settings({**environment, **changes})
+    return Report(await examine(settings, deadline_s=deadline_s))
+
+
+def manifest_without(*scopes: str) -> dict[str, Any]:
+    """The app as somebody installed it who left out some scopes."""
+    manifest: dict[str, Any] = copy.deepcopy(MANIFEST)
+    granted = manifest["oauth_config"]["scopes"]["bot"]
+    manifest["oauth_config"]["scopes"]["bot"] = [scope for scope in granted if scope not in scopes]
+    return manifest
+
+
+@asynccontextmanager
+async def installed(manifest: dict[str, Any], redis_url: str) -> AsyncIterator[Stage]:
+    """A sandbox in which this app is installed, and the environment of a bot in it."""
+    world = World()
+    signing_secret, token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
+    sandbox = Sandbox(signing_secret=signing_secret, bot_token=token, manifest=manifest, world=world, retry_scale=0.001)
+    await sandbox.start()
+    environment = {
+        "SLACK_BOT_TOKEN": token,
+        "SLACK_SIGNING_SECRET": signing_secret,
+        "SLACK_API_URL": sandbox.slack_api_url,
+        "REDIS_URL": redis_url,
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "MUSTER_RUNBOOKS": str(ROOT / "runbooks"),
+        "MUSTER_TIME_TRAVEL": "true",
+        "MUSTER_ENV_FILE": "",
+        **world.environment(sandbox.url),
+    }
+    patient = Stage(sandbox, world, environment)
+    try:
+        yield patient
+        await sandbox.courier.stop()
+        await patient.stop()
+    finally:
+        await sandbox.stop()
+
+
+@pytest.fixture
+def forgetful_redis(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server as distributions configure it: no append-only file."""
+    socket = tmp_path / "s"
+    options = ["--port", "0", "--unixsocket", socket, "--appendonly", "no", "--save", "", "--dir", tmp_path]
+    process = subprocess.Popen([server_binary(), *options], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while not socket.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        yield f"unix://{socket}"
+    finally:
+        process.kill()
+        process.wait()
