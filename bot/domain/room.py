@@ -126,7 +126,7 @@ def desired_room(incident: Incident) -> DesiredRoom:
         user_ids=_people(incident),
         contact_handles=tuple(dict.fromkeys(handles)),
         messages=_messages(incident),
-        bookmarks=tuple((link.title, link.url) for link in incident.runbook.links[:3]) if incident.runbook else (),
+        bookmarks=tuple((link.title, link.url) for link in incident.runbook.links[:1]) if incident.runbook else (),
         archived=incident.status is Status.FALSE_POSITIVE,
     )
 

@@ -61,12 +61,16 @@ class Envelope:
 
 
 class SocketConnection:
-    """One connection of the bot. ``told`` is why it was told to go, ``silent`` whether it is open but dead."""
+    """One connection of the bot. ``told`` is why it was told to go, ``silent`` whether it is open but dead.
+
+    ``deaf`` (a test may set it): what the bot says here is lost on the way, as when the bot is killed before it is sent.
+    """
 
     def __init__(self, number: int, request: web.Request, ws: web.WebSocketResponse, hub: SocketHub) -> None:
         self.number = number
         self.told: str | None = None
         self.silent = False
+        self.deaf = False
         self.is_leaving = False
         self.sent = 0
         self._request = request
@@ -80,7 +84,7 @@ class SocketConnection:
     async def refresh(self, reason: str = "refresh_requested", *, close_after_s: float = CLOSE_AFTER_S) -> None:
         """Say ``disconnect`` and close the connection ``close_after_s`` later; until then it gets its share of envelopes."""
         self.told = reason
-        await self._say({"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}})
+        await self.say({"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}})
         self._hub.later(self._close_soon(close_after_s), f"close socket {self.number}")
 
     def silence(self) -> None:
@@ -104,7 +108,7 @@ class SocketConnection:
             self._accepting.add(envelope_id)
         self.sent += 1
         try:
-            await self._say(envelope.frame(envelope_id))
+            await self.say(envelope.frame(envelope_id))
             return await acknowledged
         finally:
             self._waiting.pop(envelope_id, None)
@@ -114,7 +118,7 @@ class SocketConnection:
 
     async def serve(self, hello: Json) -> None:
         """Greet and listen until it is closed."""
-        await self._say(hello)
+        await self.say(hello)
         pinging = asyncio.create_task(self._ping(), name=f"ping socket {self.number}")
         try:
             async for message in self._ws:
@@ -128,7 +132,7 @@ class SocketConnection:
             await asyncio.gather(pinging, return_exceptions=True)
 
     def _hear(self, message: WSMessage) -> None:
-        if self.silent:
+        if self.silent or self.deaf:
             return
         if message.type is not WSMsgType.TEXT:
             self._hub.misuses.append(f"a frame of type {message.type.name}")
@@ -155,11 +159,12 @@ class SocketConnection:
                 if not self.silent:
                     await self._ws.ping(f"Ping from {HOST} {number}".encode())
 
-    async def _say(self, body: Json) -> None:
+    async def say(self, body: Any) -> None:
+        """Send anything as JSON, sense or nonsense; a text goes as it is. Raises SocketLost."""
         if self.silent:
             return
         try:
-            await self._ws.send_json(body)
+            await self._ws.send_str(body if isinstance(body, str) else json.dumps(body))
         except ConnectionError as error:
             raise SocketLost from error
 

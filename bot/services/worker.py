@@ -277,4 +277,6 @@ def _is_final(error: Exception, task: Task, work: Work) -> bool:
     """Whether another attempt is not worth making, or one too many."""
     if isinstance(error, PermanentError):
         return True
+    if isinstance(error, TemporaryError) and error.retry_after_s is not None:
+        return False  # a rate limit passes: a page that has to wait its turn is not a page that failed
     return work.most_attempts is not None and task.attempt >= work.most_attempts

@@ -102,6 +102,8 @@ class _Reconciliation:
         self._record = record
         self._look_first = task.attempt > 1
         self._saving = asyncio.Lock()
+        self._more_at: datetime | None = None
+        """When a message may be posted that has to wait until then."""
         self._log = structlog.get_logger("muster.room")
 
     async def run(self) -> Performed:
@@ -109,24 +111,32 @@ class _Reconciliation:
         channel_id = await self._channel()
         desired = desired_room(self._incident)
         checklist = next(message for message in desired.messages if message.kind is MessageKind.CARD)
-        again_at, *_ = await _all(
-            [
-                self._surroundings(channel_id),
-                self._message(checklist, channel_id),
-                self._people_in(desired, channel_id),
-            ]
-        )
-        if desired.archived:
+        limited_until: datetime | None = None
+        try:
+            await _all(
+                [
+                    self._surroundings(channel_id),
+                    self._message(checklist, channel_id),
+                    self._people_in(desired, channel_id),
+                ]
+            )
+        except TemporaryError as limited:
+            if limited.retry_after_s is None or self._look_first:
+                raise
+            limited_until = self._tools.clock.now() + timedelta(seconds=limited.retry_after_s)  # and nothing is uncertain
+        if desired.archived and not limited_until:
             await self._archive(channel_id)
-        return Performed(again_at=again_at)
+        moments = [moment for moment in (self._more_at, limited_until) if moment]
+        return Performed(again_at=min(moments, default=None))
 
-    async def _surroundings(self, channel_id: str) -> datetime | None:
-        """All but the checklist and the people, who do not wait for this; when there will be more to post."""
+    async def _surroundings(self, channel_id: str) -> None:
+        """All but the checklist and the people, who do not wait for this."""
         await self._record_room(channel_id)
         desired = desired_room(self._incident)
         now = self._tools.clock.now()
         messages = [message for message in desired.messages if message.kind is not MessageKind.CARD]
         ready = [message for message in messages if message.not_before is None or message.not_before <= now]
+        self._more_at = min((one.not_before for one in messages if one.not_before and one not in ready), default=None)
         await _all(
             [
                 *(self._message(message, channel_id) for message in ready),
@@ -134,7 +144,6 @@ class _Reconciliation:
                 self._bookmarks(desired, channel_id),
             ]
         )
-        return min((message.not_before for message in messages if message.not_before and message not in ready), default=None)
 
     # -- the channel -----------------------------------------------------------------------------------------------
 
@@ -351,7 +360,7 @@ def _empty_block() -> dict[str, Any]:
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """All of it beside each other, also when some of it fails; then the failure that says most about when to come back."""
+    """All of it beside each other, also when some of it fails. Then what is uncertain is raised before what can simply wait."""
     results = await asyncio.gather(*work, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     if not failures:
@@ -360,6 +369,6 @@ async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
         if not isinstance(failure, MusterError):
             raise failure
     waits = [failure for failure in failures if isinstance(failure, TemporaryError) and failure.retry_after_s is not None]
-    if waits:
+    if len(waits) == len(failures):
         raise max(waits, key=lambda failure: failure.retry_after_s or 0.0)
-    raise failures[0]
+    raise next(failure for failure in failures if failure not in waits)

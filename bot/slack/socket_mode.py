@@ -148,6 +148,7 @@ class SocketMode:
         self._changed = asyncio.Event()
         self._refusal: ConfigError | None = None
         self._fault = ""
+        self._is_started = False
         self._is_closing = False
 
     @property
@@ -174,6 +175,7 @@ class SocketMode:
                         raise self._refusal
                     self._changed.clear()
                     await self._changed.wait()
+        self._is_started = True
 
     async def close(self) -> None:
         """Take no more envelopes, finish those in hand within ``grace_s``, close. What was not taken, Slack sends again."""
@@ -237,7 +239,6 @@ class SocketMode:
             except ConfigError as refused:  # a person must mend it; until then a look now and then
                 self._refusal = refused
                 self._fail(refused)
-                log.error("socket_mode_refused", error=str(refused))
                 backoff.failed(at_least_s=self._times.longest_retry_s)
             except MusterError as error:
                 self._fail(error)
@@ -246,7 +247,9 @@ class SocketMode:
     def _fail(self, error: MusterError) -> None:
         self._fault = str(error)
         self._metrics.socket_reconnect("unreachable")
-        log.warning("socket_not_opened", error=self._fault)
+        if self._is_started:  # what start-up raises, it says itself
+            level = "error" if isinstance(error, ConfigError) else "warning"
+            getattr(log, level)("socket_not_opened", error=self._fault)
         self._changed.set()
 
     async def _open(self, place: int) -> Connection:

@@ -20,11 +20,12 @@ from bot.storage.yaml_strict import YamlPath
 def known_escalation(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
     """The policy and the contacts of the runbook's own levels exist, and no level is there twice."""
     policy = runbook.escalation.inherit
-    if around.policies is not None and policy not in around.policies:
+    known = around.policies.get(policy) if around.policies is not None else None
+    if around.policies is not None and known is None:
         message = f"there is no escalation policy “{policy}”"
         remedy = suggest(policy, around.policies) or "add it to contacts.yml"
         yield Finding(path=("escalation", "inherit"), message=message, remedy=remedy)
-    elif around.policies is not None and not around.policies[policy].levels and not runbook.escalation.levels:
+    elif known is not None and policy != DEFAULT_POLICY and not (known.levels or runbook.escalation.levels):
         message = f"the escalation policy “{policy}” has no level, so nobody would be paged"
         remedy = "give the runbook levels of its own, or inherit another policy"
         yield Finding(path=("escalation", "inherit"), message=message, remedy=remedy, level="warning")

@@ -68,16 +68,17 @@ def parts(key: Key) -> Iterator[Key]:
 def _findable(path: YamlPath, phrase: str, key: Key) -> Iterator[Finding]:
     """Somebody who writes the phrase as it stands here is understood, alone and within a sentence."""
     said = phrase.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack delivers it
-    if _is_found(phrase, f"hey, {said} now"):
+    alone, within = _is_found(phrase, said), _is_found(phrase, f"hey, {said} now")
+    if alone and within:
         return
     words = " ".join(key)
     remedy = f"write it as “{words}”" if words != phrase and _is_found(words, f"hey, {words} now") else "say it in plain words"
-    if _is_found(phrase, said):
-        message = f"the phrase “{phrase}” is found only when it is the whole message: its signs end a sentence or mark an address"
-        yield Finding(path=path, message=message, remedy=remedy, level="warning")
-    else:
-        message = f"the phrase “{phrase}” can never be found as it is written"
-        yield Finding(path=path, message=message, remedy=remedy)
+    if not alone and not within:
+        yield Finding(path=path, message=f"the phrase “{phrase}” can never be found as it is written", remedy=remedy)
+        return
+    where = "when it is the whole message" if alone else "within a sentence"
+    message = f"the phrase “{phrase}” is found only {where}: its signs end a sentence, quote, or mark an address"
+    yield Finding(path=path, message=message, remedy=remedy, level="warning")
 
 
 def _is_found(phrase: str, text: str) -> bool:

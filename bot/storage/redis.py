@@ -287,7 +287,7 @@ def _never_sent(error: RedisConnectionError) -> bool:
     """Whether the request certainly did nothing. redis-py tells a failed connect from a broken exchange by its words only."""
     if isinstance(error, AuthenticationError | AuthorizationError | BusyLoadingError):
         return True
-    if isinstance(error.__cause__, ResponseError):  # the server refused the greeting of a new connection
+    if isinstance(error.__cause__, RedisError):  # the greeting of a new connection failed
         return True
     return " connecting to " in str(error) or "No connection available" in str(error)
 

@@ -254,7 +254,7 @@ class _Loading:
         return Surroundings(
             actions=self.actions,
             is_set=self.is_set,
-            services={service.id: service for service in services} if services is not None else None,
+            services={item.id: item for item in reversed(services)} if services is not None else None,
             contacts={contact.id: contact for contact in content.contacts} if content else None,
             external_contacts={contact.id: contact for contact in content.external} if content else {},
             policies={policy.id: policy for policy in content.policies} if content else None,
@@ -286,7 +286,7 @@ class _Loading:
 
     def _phrases(self, read: Sequence[tuple[Document, Runbook]], around: Surroundings) -> None:
         places = [
-            Place(runbook=number, file=document.path, index=index, phrase=phrase)
+            Place(runbook=number, file=os.path.relpath(document.path, self.folder), index=index, phrase=phrase)
             for number, (document, runbook) in enumerate(read)
             if around.services is None or ((service := around.services.get(runbook.service)) and service.enabled)
             for index, phrase in enumerate(runbook.triggers.phrases)

@@ -46,7 +46,7 @@ _STEP_BUTTONS_CHARS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """Blocks that stay together in one message."""
 
     blocks: int
@@ -114,7 +114,7 @@ def _choices(path: YamlPath, step: Step) -> Iterator[Finding]:
 
 
 def _long_card(runbook: Runbook) -> Iterator[Finding]:
-    groups = list(_card(runbook))
+    groups = list(card_groups(runbook))
     messages = _packed(groups)
     if messages > 1:
         blocks, chars = sum(group.blocks for group in groups), sum(group.chars for group in groups)
@@ -126,35 +126,36 @@ def _long_card(runbook: Runbook) -> Iterator[Finding]:
         yield Finding(path=("checklist",), message=message, remedy=remedy, level="warning")
 
 
-def _card(runbook: Runbook) -> Iterator[_Group]:
-    yield _Group(_HEAD_BLOCKS, _HEAD_CHARS + 2 * _escaped(runbook.title))
+def card_groups(runbook: Runbook) -> Iterator[Group]:
+    """The card from above: what stays together, with at least as many blocks and characters as it will have."""
+    yield Group(_HEAD_BLOCKS, _HEAD_CHARS + 2 * _escaped(runbook.title))
     if runbook.diagnostics:
-        yield _Group(2, min(_diagnosis_chars(runbook), SECTION_MAX_CHARS))
-        yield _Group(1, _STEP_BUTTONS_CHARS)
-    yield _Group(2, _LINE_CHARS)
+        yield Group(2, min(_diagnosis_chars(runbook), SECTION_MAX_CHARS))
+        yield Group(1, _STEP_BUTTONS_CHARS)
+    yield Group(2, _LINE_CHARS)
     yield from _visible(runbook, runbook.checklist, 0)
 
 
-def _visible(runbook: Runbook, steps: tuple[Step, ...], depth: int) -> Iterator[_Group]:
+def _visible(runbook: Runbook, steps: tuple[Step, ...], depth: int) -> Iterator[Group]:
     """The steps that people see at once; of each choice, its longest branch."""
     for step in steps:
         chars = min(_step_chars(runbook, step, depth), SECTION_MAX_CHARS)
         if step.steps:
-            yield _Group(1, chars)
+            yield Group(1, chars)
         else:
             ways = sum(min(len(branch.title) + SUGGESTED_CHARS, BUTTON_MAX_CHARS) for branch in step.choose)
-            yield _Group(2, chars + ways + _STEP_BUTTONS_CHARS)
+            yield Group(2, chars + ways + _STEP_BUTTONS_CHARS)
         yield from _visible(runbook, step.steps, depth + 1)
         branches = [tuple(_visible(runbook, branch.steps, depth + 1)) for branch in step.choose]
         yield from max(branches, key=_weight, default=())
 
 
-def _weight(groups: tuple[_Group, ...]) -> float:
+def _weight(groups: tuple[Group, ...]) -> float:
     blocks, chars = sum(group.blocks for group in groups), sum(group.chars for group in groups)
     return max(blocks / MESSAGE_MAX_BLOCKS, chars / MESSAGE_MAX_CHARS)
 
 
-def _packed(groups: Iterable[_Group]) -> int:
+def _packed(groups: Iterable[Group]) -> int:
     """How many messages they fill; a group is never torn apart."""
     messages, blocks, chars = 1, 0, 0
     for group in groups:

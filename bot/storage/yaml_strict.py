@@ -208,6 +208,7 @@ _EXPLAINED = (
     ("expected <block end>", "is indented differently from the lines above", "align it with its neighbours"),
     ("expected ',' or ']'", "has a list in [brackets] that is not closed", "add the comma or the closing ]"),
     ("expected ',' or '}'", "has a mapping in {braces} that is not closed", "add the comma or the closing }"),
+    ("found '<stream end>'", "ends in the middle of something", "close the bracket; the file may be half-written"),
     ("found undefined tag handle", "has a tag (!…)", "take it out; put a text that begins with ! in quotes"),
     ("undefined alias", "has an alias (*…)", "write the value out; put a text that begins with * in quotes"),
 )

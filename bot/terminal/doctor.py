@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from bot.actions.registry import load_actions
 from bot.actions.spec import ActionSpec
 from bot.app import provider_config
@@ -26,7 +28,7 @@ from bot.slack.client import SlackApi, make_client, make_session
 from bot.storage.runbook_files import load_catalog
 from bot.terminal.doctor_people import check_people
 from bot.terminal.doctor_providers import check_clerk, check_health, check_status_page, check_vercel, unused_settings
-from bot.terminal.doctor_slack import SlackLook, check_incidents_channel, check_scopes, check_token
+from bot.terminal.doctor_slack import SlackLook, check_incidents_channel, check_scopes, check_token, check_traffic
 from bot.terminal.doctor_store import check_store, while_redis_is_away
 from bot.terminal.findings import Finding, draw_json, draw_table, fault, from_error, from_message, ok, presentable, warn
 from bot.terminal.manifest import read_manifest
@@ -86,10 +88,10 @@ async def examine(settings: Settings, *, faulty: frozenset[str] = frozenset(), d
     catalog, of_files = await asyncio.to_thread(_read_files, settings, specs, faulty)
     async with AsyncExitStack() as stack:
         providers = await stack.enter_async_context(Providers(provider_config(settings)))
-        slack = await _look_at_slack(stack, settings, faulty)
+        slack, app = await _look_at_slack(stack, settings, faulty)
         checks = [
-            *_slack_checks(settings, slack),
-            _Check("Redis", lambda: check_store(settings, slack), ("REDIS_URL", "MUSTER_DATA_DIR")),
+            *_slack_checks(settings, slack, app),
+            _Check("Redis", lambda: check_store(settings, slack, wait_s=deadline_s / 4), ("REDIS_URL", "MUSTER_DATA_DIR")),
             _Check("files", lambda: _said(of_files)),
             *_people_checks(slack, catalog),
             *_provider_checks(providers, specs, catalog),
@@ -99,12 +101,13 @@ async def examine(settings: Settings, *, faulty: frozenset[str] = frozenset(), d
     return [*(found for answer in answers for found in answer), *last]
 
 
-def _slack_checks(settings: Settings, slack: SlackLook) -> list[_Check]:
+def _slack_checks(settings: Settings, slack: SlackLook, app: SlackApi | None) -> list[_Check]:
     name = settings.muster_incidents_channel
     return [
         _Check("Slack token", lambda: check_token(slack), ("SLACK_BOT_TOKEN", "SLACK_API_URL")),
         _Check("Slack scopes", lambda: check_scopes(slack, read_manifest())),
         _Check("signing secret", lambda: _said([_signing_secret(settings)]), ("SLACK_SIGNING_SECRET",)),
+        _Check("Slack traffic", lambda: check_traffic(app), ("SLACK_APP_TOKEN", "SLACK_API_URL")),
         _Check("incidents channel", lambda: check_incidents_channel(slack, name)),
     ]
 
@@ -149,20 +152,28 @@ async def _said(findings: list[Finding]) -> list[Finding]:
     return findings
 
 
-async def _look_at_slack(stack: AsyncExitStack, settings: Settings, faulty: frozenset[str]) -> SlackLook:
-    wrong = sorted(faulty & {"SLACK_BOT_TOKEN", "SLACK_API_URL"})
-    if settings.slack_bot_token is None or wrong:  # with a faulty address, nothing is sent to the default one
-        where = "api.slack.com/apps > your app > OAuth & Permissions > Bot User OAuth Token"
-        return SlackLook(None, why_not=f"not set; copy SLACK_BOT_TOKEN from {where}")
+async def _look_at_slack(stack: AsyncExitStack, settings: Settings, faulty: frozenset[str]) -> tuple[SlackLook, SlackApi | None]:
+    """Slack with the bot's token, and with the app-level one where there is one."""
+    if "SLACK_API_URL" in faulty:  # the default address would get a token that is meant for another
+        return SlackLook(None, why_not="not asked; mend SLACK_API_URL first"), None
     session = await stack.enter_async_context(make_session())
-    token = settings.slack_bot_token.get_secret_value()
-    slack = SlackLook(SlackApi(make_client(session, token=token, base_url=settings.slack_api_url)))
+
+    def api(token: SecretStr) -> SlackApi:
+        return SlackApi(make_client(session, token=token.get_secret_value(), base_url=settings.slack_api_url))
+
+    app = api(settings.slack_app_token) if settings.slack_app_token else None
+    if settings.slack_bot_token is None:
+        where = "api.slack.com/apps > your app > OAuth & Permissions > Bot User OAuth Token"
+        return SlackLook(None, why_not=f"not set; copy SLACK_BOT_TOKEN from {where}"), app
+    slack = SlackLook(api(settings.slack_bot_token))
     stack.push_async_callback(slack.close)
-    return slack
+    return slack, app
 
 
 def _signing_secret(settings: Settings) -> Finding:
     """Nobody but Slack can say whether it is the right one."""
+    if settings.slack_app_token is not None:
+        return ok("signing secret", "not needed with Socket Mode")
     if settings.slack_signing_secret is None:
         remedy = "copy SLACK_SIGNING_SECRET from api.slack.com/apps > your app > Basic Information > Signing Secret"
         return fault("signing secret", "not set", remedy)

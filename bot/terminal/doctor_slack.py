@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.domain.errors import ConfigError, MusterError
+from bot.domain.errors import ConfigError, MusterError, PermanentError
 from bot.slack.client import SlackApi
 from bot.slack.workspace import Workspace, find_incidents_channel, introduce
 from bot.terminal.findings import Finding, fault, from_error, ok, warn
@@ -132,6 +132,24 @@ async def check_incidents_channel(slack: SlackLook, name_or_id: str) -> list[Fin
     except MusterError as error:
         return from_error("incidents channel", error)
     return [ok("incidents channel", f"{name_or_id} is {channel_id}, and Muster is in it")]
+
+
+async def check_traffic(app: SlackApi | None) -> list[Finding]:
+    """How Slack's traffic comes. ``app``: Slack with the app-level token, None without one.
+
+    The address that Slack gives is not connected to, so the running bot loses nothing. Raises: MusterError without an answer.
+    """
+    if app is None:
+        return [ok("Slack traffic", "comes by HTTP to /slack/events (SLACK_APP_TOKEN would make it Socket Mode)")]
+    try:
+        await app.call("apps.connections.open")
+    except PermanentError as error:
+        remedy = (
+            "copy SLACK_APP_TOKEN from api.slack.com/apps > your app > Basic Information > App-Level Tokens (connections:write) "
+            "and turn Socket Mode on there, or unset it to have the traffic come by HTTP"
+        )
+        return [fault("Slack traffic", f"Socket Mode is refused ({error.code})", remedy)]
+    return [ok("Slack traffic", "comes by Socket Mode; the app-level token is accepted")]
 
 
 def after_the_token(what: str) -> Finding:

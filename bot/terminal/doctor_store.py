@@ -5,6 +5,7 @@ Reads only, but for the embedded server, which is joined, or started for the che
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
@@ -29,8 +30,11 @@ MOST_SCANS = 200
 SCAN_COUNT = 1_000
 
 
-async def check_store(settings: Settings, slack: SlackLook) -> list[Finding]:
-    """Raises: MusterError when Redis cannot be reached, or not be used at all."""
+async def check_store(settings: Settings, slack: SlackLook, *, wait_s: float) -> list[Finding]:
+    """Raises: MusterError when Redis cannot be reached, or not be used at all.
+
+    ``wait_s``: how many seconds Slack has to say which workspace it is; a Slack that hangs must not look like a Redis that does.
+    """
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             server = await stack.enter_async_context(
@@ -45,7 +49,7 @@ async def check_store(settings: Settings, slack: SlackLook) -> list[Finding]:
         client = connect(url, timeout_s=WORKER_TIMEOUT_S)
         stack.push_async_callback(client.aclose)
         durability = await _durability_findings(client, settings)
-        return [ok("Redis", where), *durability, *await _data_findings(client, settings, slack)]
+        return [ok("Redis", where), *durability, *await _data_findings(client, settings, slack, wait_s)]
 
 
 def _place(url: str) -> str:
@@ -73,9 +77,9 @@ def _split(what: str, text: str, level: str) -> Finding:
     return fault(what, finding, remedy) if level == "fault" else warn(what, finding, remedy)
 
 
-async def _data_findings(client: Redis, settings: Settings, slack: SlackLook) -> list[Finding]:
+async def _data_findings(client: Redis, settings: Settings, slack: SlackLook, wait_s: float) -> list[Finding]:
     try:
-        prefixes = await _prefixes(client, slack)
+        prefixes = await _prefixes(client, slack, wait_s)
         findings = [
             found for each in prefixes for found in await _of_workspace(client, each, travels=settings.muster_time_travel)
         ]
@@ -84,10 +88,10 @@ async def _data_findings(client: Redis, settings: Settings, slack: SlackLook) ->
     return findings or [ok("Redis data", "none of Muster yet")]
 
 
-async def _prefixes(client: Redis, slack: SlackLook) -> list[str]:
+async def _prefixes(client: Redis, slack: SlackLook, wait_s: float) -> list[str]:
     """Of the workspace; where Slack does not say which that is, of every one that Redis knows."""
-    with contextlib.suppress(MusterError):  # the token has its own line
-        _, workspace = await slack.require()
+    with contextlib.suppress(MusterError, TimeoutError):  # the token has its own line
+        _, workspace = await asyncio.wait_for(slack.require(), timeout=wait_s)
         return [prefix(workspace.team_id)]
     pattern = prefix("*") + "format"
     found: set[str] = set()

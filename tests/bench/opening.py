@@ -40,7 +40,9 @@ class Row:
 
     def line(self) -> str:
         """For the table."""
-        return f"  {self.name:<34}{self.start_ms:>8.1f}{self.end_ms:>8.1f}{_trips(self.start_ms):>9.2f}{_trips(self.end_ms):>7.2f}"
+        return (
+            f"  {self.name:<34}{self.start_ms:>8.1f}{self.end_ms:>8.1f}{_trips(self.start_ms):>9.2f}{_trips(self.end_ms):>7.2f}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,12 +79,10 @@ class Link:
                     if how in (Break.CLOSED, Break.RESET):
                         return _cut(writer, reset=how is Break.RESET)
         finally:
+            up_writer.close()
+            writer.close()
             answers.cancel()
             await asyncio.gather(answers, return_exceptions=True)
-            for end in (up_writer, writer):
-                end.close()
-                with contextlib.suppress(ConnectionError):
-                    await end.wait_closed()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

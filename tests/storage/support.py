@@ -19,7 +19,6 @@ from bot.domain.facts import StepTicked
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import GENESIS, Entry, chain
 from bot.services.ports import Commit, Task
-from bot.storage.embedded import server_binary
 from bot.storage.redis import RedisStore
 from tests.conftest import MovingClock, at
 
@@ -89,12 +88,12 @@ class Server:
 
 
 @contextmanager
-def own_server() -> Iterator[Server]:
+def own_server(binary: str) -> Iterator[Server]:
     """A server of the test's own, in memory."""
     with tempfile.TemporaryDirectory(prefix="muster-") as folder:
         socket = f"{folder}/s"
         options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--logfile", f"{folder}/log"]
-        process = subprocess.Popen([str(server_binary()), *options], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + 10
             while not _answers(socket):

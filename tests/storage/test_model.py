@@ -11,18 +11,21 @@ the same each time; elsewhere ``--hypothesis-seed=n`` repeats a run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
+from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, Literal
 
 import pytest
+import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from bot.domain.facts import ResponderJoined
 from bot.domain.room import RoomRecord
@@ -43,21 +46,30 @@ PROFILE = settings(
     derandomize=THOROUGH,
     database=None,
     print_blob=True,
-    phases=[Phase.generate, Phase.shrink],
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],  # a slow machine is no fault of the scripts
 )
+SHRINKING = settings(PROFILE, phases=[Phase.generate, Phase.shrink])
+HUNTING = settings(PROFILE, max_examples=500, derandomize=True)
+"""Planted faults are looked for in the same histories each time, and the first that shows one is enough."""
 
+ANSWERS = {
+    *("ok", "ok, as before", "duplicate", "fenced", "conflict", "taken"),
+    *("released", "stale release", "extended", "stale extension", "saved", "stale save"),
+}
 OWNERS = ("a", "b")
 INCIDENTS = ("i1", "i2")
 DELIVERIES = ("d1", "d2", "d3")
 KEYS = ("k1", "k2")
 CHANNELS = ("C1", "C2")
 TASKS = {
-    "i1:page": TaskKind.PAGE,
-    "i1:level": TaskKind.LEVEL,
     "i1:room": TaskKind.ROOM,
-    "i2:page": TaskKind.PAGE,
+    "i1:level": TaskKind.LEVEL,
+    "i1:page:1": TaskKind.PAGE,
+    "i1:page:2": TaskKind.PAGE,
+    "i1:page:3": TaskKind.PAGE,
     "i2:room": TaskKind.ROOM,
+    "i2:page:1": TaskKind.PAGE,
 }
 AGAIN = ("level", "room")
 """What is asked for again and again; a page is asked for once."""
@@ -87,9 +99,7 @@ out.incidents = redis.call('ZRANGE', p .. 'incidents', 0, -1)
 return cjson.encode(out)
 """
 """The whole workspace in one round trip; it writes nothing."""
-WANTED = json.dumps(
-    {"tasks": list(TASKS), "incidents": INCIDENTS, "keys": KEYS, "channels": CHANNELS, "deliveries": DELIVERIES}
-)
+WANTED = json.dumps({"tasks": list(TASKS), "incidents": INCIDENTS, "keys": KEYS, "channels": CHANNELS, "deliveries": DELIVERIES})
 
 
 @dataclass(frozen=True)
@@ -161,7 +171,8 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._client = connect(url, timeout_s=10, max_connections=2)
         self._faults = faults or {}
-        self._looking = self._client.register_script(LOOK)
+        self._plain = redis.Redis.from_url(url, decode_responses=True)
+        self._looking = self._plain.register_script(LOOK)
 
     def ask(self, call: Coroutine[Any, Any, Any]) -> Any:
         """The answer to one call."""
@@ -181,25 +192,28 @@ class Server:
 
     def offset_s(self) -> float:
         """What makes "now" the start of a history, and a second more: the scores of a unit never fall short of it."""
-        seconds, microseconds = self.ask(self._client.time())
+        seconds, microseconds = self._plain.time()
         return START.timestamp() + 1 - seconds - microseconds / 1e6
 
     def look(self, key_prefix: str) -> Look:
         """All of a workspace."""
-        return read_look(self.ask(self._looking(keys=[key_prefix], args=[WANTED])))
+        return read_look(self._looking(keys=[key_prefix], args=[WANTED]))
 
     def close(self) -> None:
         """Give back the connections and the loop."""
+        self._plain.close()
         self.ask(self._client.aclose())
         self._loop.close()
 
 
 @dataclass
 class Played:
-    """How much was played, for the test to see that it was enough."""
+    """What was played, for the test to see that it was enough. ``histories`` counts those of ``STEPS`` steps."""
 
     histories: int = 0
     steps: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    """What commits were answered, and how often a stale owner was refused otherwise."""
 
 
 @dataclass(frozen=True)
@@ -240,9 +254,10 @@ class History:
 incidents = st.sampled_from(INCIDENTS)
 owners = st.sampled_from(OWNERS)
 maybe_delivery = st.none() | st.sampled_from(DELIVERIES)
-asked = st.lists(st.tuples(st.sampled_from(sorted(TASKS)), st.integers(-2, 4)), min_size=1, max_size=3)
-identities = st.lists(st.sampled_from(sorted(TASKS)), min_size=1, max_size=3, unique=True)
+asked = st.lists(st.tuples(st.sampled_from(sorted(TASKS)), st.integers(-2, 3)), min_size=1, max_size=4)
+identities = st.lists(st.sampled_from(sorted(TASKS)), min_size=1, max_size=2, unique=True)
 some_keys = st.lists(st.sampled_from(KEYS), max_size=2, unique=True)
+mostly = st.sampled_from((True, True, True, False))
 mostly_current = st.sampled_from((0, 0, 0, 1))
 outcomes = st.sampled_from(("done", "done", "failed", "again"))
 picks = st.integers(0, 5)
@@ -276,6 +291,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._sent: list[Sent] = []
         self._tokens: set[str] = set()
         self._made = 0
+        self._steps = -1
         self._broken = False
         self._server.ask(self._any.set_clock_offset(self._offset_s))
         self._before = self._now = server.look(self._prefix)
@@ -293,7 +309,6 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _look(self) -> None:
         """The call is over: what is there now, and what was there before it."""
-        self._played.steps += 1
         self._before, self._now = self._now, self._server.look(self._prefix)
 
     def _number(self) -> int:
@@ -301,7 +316,12 @@ class StoreMachine(RuleBasedStateMachine):
         return self._made
 
     def _hand(self, pick: int) -> tuple[str, Task]:
-        """A claim that its owner still knows of, the latest first; its lease may have run out long ago."""
+        """A claim that its owner still knows of, the latest first; its lease may have run out long ago.
+
+        Where nobody holds anything, somebody takes what is due next: most histories then get to the end of a task.
+        """
+        if not self._hands:
+            self.claim(owner=OWNERS[pick % 2], most=1 + pick % 3, lease=1, wait=True, answered=True)
         return self._hands[-1 - pick % len(self._hands)]
 
     def _commit_of(self, draft: Draft, settlement: Settlement | None = None) -> Commit:
@@ -331,7 +351,7 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     def _request(self, identity: str, due: int) -> TaskRequest:
-        incident, kind = identity.split(":")
+        incident, kind = identity.split(":")[:2]
         return TaskRequest(
             id=identity,
             kind=TASKS[identity],
@@ -350,10 +370,12 @@ class StoreMachine(RuleBasedStateMachine):
     def _commit(self, commit: Commit, *, how: str) -> None:
         was_cancelled = self._is_cancelled(commit.settlement.task) if commit.settlement else False
         repeated = commit.delivery in self._model.seen
+        was_seen = "ok, as before" if repeated else "ok"
         self._history.say(f"{how}: {_words(commit, self._model.now)}")
         self._model.ended = set()
         expected = self._model.commit(commit)
         answer = self._server.ask(self._any.commit(commit))
+        self._played.answers[was_seen if answer.status == "ok" else answer.status] += 1
         self._sent.append(Sent(commit, ok=answer.status == "ok"))
         self._look()
         name = _broken_by(expected, repeated=repeated, was_cancelled=was_cancelled)
@@ -363,24 +385,15 @@ class StoreMachine(RuleBasedStateMachine):
         known = self._model.tasks.get(task.id)
         return known is not None and known.state is State.CANCELLED
 
-    def _nothing_changed(self, what: str) -> None:
-        self._require(self._now == self._before, "D2", f"{what} changed {self._before} to {self._now}")
+    def _nothing_changed(self, name: str, what: str) -> None:
+        self._require(self._now == self._before, name, f"{what} changed {self._before} to {self._now}")
 
     # -- commits ---------------------------------------------------------------------------------------------------
 
-    @rule(
-        incident=incidents,
-        entries=st.integers(1, 2),
-        behind=mostly_current,
-        delivery=maybe_delivery,
-        claims=some_keys,
-        releases=some_keys,
-        channel=st.none() | st.sampled_from(CHANNELS),
-        active=st.none() | st.booleans(),
-    )
-    def record(self, **drawn: Any) -> None:
-        """Entries, unique keys and indexes."""
-        self._commit(self._commit_of(Draft(**drawn)), how="record")
+    @initialize(asks=asked)
+    def open(self, asks: Sequence[tuple[str, int]]) -> None:
+        """An incident, and what there is to do for it."""
+        self._commit(self._commit_of(Draft(incident="i1", entries=1, asks=asks, claims=("k1",), active=True)), how="open")
 
     @rule(incident=incidents, asks=asked, delivery=maybe_delivery)
     def schedule(self, **drawn: Any) -> None:
@@ -392,7 +405,7 @@ class StoreMachine(RuleBasedStateMachine):
         """What an acknowledgement does to a ladder: also to what was never asked for, is held, or is over."""
         self._commit(self._commit_of(Draft(**drawn, entries=1)), how="cancel")
 
-    @precondition(lambda self: self._hands)
+    @precondition(lambda self: self._hands or self._model.next_due() is not None)
     @rule(pick=picks, outcome=outcomes, later=st.integers(0, 3), entries=st.integers(0, 1), named=st.booleans())
     def settle(self, pick: int, outcome: str, later: int, entries: int, named: bool) -> None:
         """The end of a task by whoever thinks that it holds it: its owner, or one that wakes up late."""
@@ -409,23 +422,18 @@ class StoreMachine(RuleBasedStateMachine):
         self._commit(self._commit_of(draft, settlement), how="commit")
 
     @precondition(lambda self: self._sent)
-    @rule(pick=picks)
-    def commit_unanswered(self, pick: int) -> None:
-        """An earlier commit once more, with its own nonce, as after an unknown outcome."""
+    @rule(pick=picks, redelivered=st.booleans())
+    def commit_again(self, pick: int, redelivered: bool) -> None:
+        """An earlier commit once more: with its own nonce, as after an unknown outcome, or decided anew with another one."""
         sent = self._sent[-1 - pick % len(self._sent)]
-        self._commit(sent.commit, how="sent again")
-        if sent.ok and (sent.commit.delivery or sent.commit.entries or sent.commit.settlement):
-            self._nothing_changed("a commit that was applied already")
-
-    @precondition(lambda self: any(sent.commit.delivery for sent in self._sent))
-    @rule(pick=picks)
-    def deliver_again(self, pick: int) -> None:
-        """Slack delivers once more: the same delivery, decided anew by another replica, with a nonce of its own."""
-        named = [sent for sent in self._sent if sent.commit.delivery]
-        sent = named[-1 - pick % len(named)]
+        if not redelivered:
+            self._commit(sent.commit, how="sent again")
+            if sent.ok and (sent.commit.delivery or sent.commit.entries or sent.commit.settlement):
+                self._nothing_changed("D2", "a commit that was applied already")
+            return
         self._commit(replace(sent.commit, nonce=f"n{self._number()}"), how="delivered again")
-        if sent.ok:
-            self._require(self._now == self._before, "E1", "a delivery that was handled had an effect again")
+        if sent.ok and sent.commit.delivery:
+            self._nothing_changed("E1", "a delivery that was handled already")
 
     @rule(delivery=maybe_delivery, key=st.none() | st.sampled_from(KEYS))
     def reserve(self, delivery: str | None, key: str | None) -> None:
@@ -439,18 +447,18 @@ class StoreMachine(RuleBasedStateMachine):
 
     # -- claims ----------------------------------------------------------------------------------------------------
 
-    @rule(owner=owners, most=st.integers(1, 4), lease=st.integers(1, 4))
-    def claim(self, owner: str, most: int, lease: int) -> None:
-        """An owner leases what is due, and remembers it."""
+    @precondition(lambda self: self._model.tasks)
+    @rule(owner=owners, most=st.integers(1, 4), lease=st.integers(1, 4), wait=st.booleans(), answered=mostly)
+    def claim(self, owner: str, most: int, lease: int, wait: bool, answered: bool) -> None:
+        """An owner leases what is due, or will be due next, and remembers it; unless the answer never arrives."""
+        following = self._model.next_due()
+        if wait and following is not None and following > self._model.now:
+            self.advance(following - self._model.now)
         tasks = self._claim(owner, most, lease)
-        self._history.say(f"{owner} claims {most} for {lease}: {[f'{task.id}#{task.token}' for task in tasks]}")
-        self._hands += [(owner, task) for task in tasks]
-
-    @rule(owner=owners, most=st.integers(1, 4), lease=st.integers(1, 4))
-    def claim_unanswered(self, owner: str, most: int, lease: int) -> None:
-        """The claim is applied, and its answer never arrives: nobody knows these tokens."""
-        tasks = self._claim(owner, most, lease)
-        self._history.say(f"{owner} claims {most} for {lease}, and never learns of {[f'{task.id}#{task.token}' for task in tasks]}")
+        lost = "" if answered else ", and never learns of it"
+        self._history.say(f"{owner} claims {most} for {lease}: {_named(tasks)}{lost}")
+        if answered:
+            self._hands += [(owner, task) for task in tasks]
 
     def _claim(self, owner: str, most: int, lease: int) -> tuple[Task, ...]:
         due = self._model.due()
@@ -483,19 +491,22 @@ class StoreMachine(RuleBasedStateMachine):
         asked_for = (request.kind, request.incident_id, request.data, known.due, str(known.asked))
         self._require(told == asked_for, "P8", f"{task.id} was handed out as {told}, asked for as {asked_for}")
 
-    @rule(owner=owners, lease=st.integers(1, 4), twice=st.booleans())
-    def extend(self, owner: str, lease: int, twice: bool) -> None:
+    @precondition(lambda self: self._hands)
+    @rule(pick=picks, lease=st.integers(1, 4), twice=st.booleans())
+    def extend(self, pick: int, lease: int, twice: bool) -> None:
         """An owner renews all that it thinks it holds."""
+        owner, _ = self._hand(pick)
         tasks = [task for holder, task in self._hands if holder == owner]
-        self._history.say(f"{owner} extends {[f'{task.id}#{task.token}' for task in tasks]} by {lease}{' twice' if twice else ''}")
+        self._history.say(f"{owner} extends {_named(tasks)} by {lease}{' twice' if twice else ''}")
         self._model.ended = set()
         expected = self._model.extend(tasks, lease)
+        self._played.answers["extended" if len(expected) == len(tasks) else "stale extension"] += 1
         for _ in range(1 + twice):
             held = self._server.ask(self._stores[owner].extend(tasks, lease_ms=lease * UNIT_S * 1000))
             self._look()
             self._require(held == expected, "P3", f"{held} were extended, {expected} are held")
 
-    @precondition(lambda self: self._hands)
+    @precondition(lambda self: self._hands or self._model.next_due() is not None)
     @rule(pick=picks, delay=st.integers(0, 3), twice=st.booleans())
     def release(self, pick: int, delay: int, twice: bool) -> None:
         """An owner hands back."""
@@ -503,14 +514,15 @@ class StoreMachine(RuleBasedStateMachine):
         self._history.say(f"{owner} releases {task.id}#{task.token} for {delay}{' twice' if twice else ''}")
         self._model.ended = set()
         expected = self._model.release(task, delay)
+        self._played.answers["released" if expected else "stale release"] += 1
         for expect in (expected, False)[: 1 + twice]:
             answer = self._server.ask(self._stores[owner].release(task, delay_s=delay * UNIT_S))
             self._look()
             self._require(answer == expect, "P3", f"releasing {task.id}#{task.token} was answered {answer}")
         if twice:
-            self._nothing_changed("a release that was applied already")
+            self._nothing_changed("D2", "a release that was applied already")
 
-    @precondition(lambda self: self._hands)
+    @precondition(lambda self: self._hands or self._model.next_due() is not None)
     @rule(pick=picks, twice=st.booleans())
     def save_room(self, pick: int, twice: bool) -> None:
         """An owner records what it did in Slack."""
@@ -519,6 +531,7 @@ class StoreMachine(RuleBasedStateMachine):
         record = RoomRecord(topic=f"topic {self._number()}")
         self._model.ended = set()
         expected = self._model.save_room_record(task.incident_id, task, record)
+        self._played.answers["saved" if expected else "stale save"] += 1
         for _ in range(1 + twice):
             answer = self._server.ask(self._stores[owner].save_room_record(task.incident_id, task, record))
             self._look()
@@ -535,9 +548,11 @@ class StoreMachine(RuleBasedStateMachine):
         self._server.ask(self._any.set_clock_offset(self._offset_s + self._model.now * UNIT_S))
         self._look()
 
-    @rule(owner=owners)
-    def crash(self, owner: str) -> None:
+    @precondition(lambda self: self._hands)
+    @rule(pick=picks)
+    def crash(self, pick: int) -> None:
         """An owner dies: what it held is known to nobody."""
+        owner, _ = self._hand(pick)
         self._history.say(f"{owner} dies")
         self._hands = [(holder, task) for holder, task in self._hands if holder != owner]
 
@@ -545,7 +560,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_promise_is_kept(self) -> None:
-        """The invariants, those first that say most about what went wrong."""
+        """The invariants, those first that say most about what went wrong. Called before the first step, too."""
+        self._steps += 1
         self._nothing_leaves_the_due_set_without_an_outcome()
         self._cancelled_is_terminal()
         self._what_is_to_do_is_due()
@@ -600,7 +616,9 @@ class StoreMachine(RuleBasedStateMachine):
     def _tasks_are_what_was_asked_for(self) -> None:
         """P2, P3, P5 and P8: tokens, attempts, and the tasks themselves."""
         self._require(
-            self._now.tasks.keys() == self._model.tasks.keys(), "P8", f"there are {set(self._now.tasks)}, not {set(self._model.tasks)}"
+            self._now.tasks.keys() == self._model.tasks.keys(),
+            "P8",
+            f"there are {set(self._now.tasks)}, not {set(self._model.tasks)}",
         )
         for identity, task in self._model.tasks.items():
             real = self._now.tasks[identity]
@@ -622,7 +640,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The whole timelines: every entry, in its order, and the chain verifies."""
-        self._played.histories += 1
+        self._played.steps += self._steps
+        self._played.histories += self._steps >= STEPS
         if self._broken:
             return
         for incident in INCIDENTS:
@@ -638,6 +657,10 @@ def _broken_by(expected: Committed, *, repeated: bool, was_cancelled: bool) -> s
         return "D2" if repeated else "P8"
     fenced = "P4" if was_cancelled else "P3"
     return {"duplicate": "E1", "fenced": fenced, "conflict": "A5", "taken": "P8"}[expected.status]
+
+
+def _named(tasks: Sequence[Task]) -> list[str]:
+    return [f"{task.id}#{task.token}" for task in tasks]
 
 
 def _words(commit: Commit, now: int) -> str:
@@ -669,22 +692,36 @@ def script(name: str) -> str:
     return (folder / "now.lua").read_text(encoding="utf-8") + text if timed else text
 
 
-@pytest.fixture
-def server(redis_url: str) -> Iterator[Server]:
-    """The scripts as they are."""
-    made = Server(redis_url)
-    yield made
-    made.close()
+def search(server: Server, played: Played, profile: settings, *, least_steps: int = 0) -> InvariantBroken | None:
+    """The history that breaks an invariant, as short as ``profile`` allows; None when none was found."""
+    try:
+        run_state_machine_as_test(lambda: StoreMachine(server, played), settings=profile, _min_steps=least_steps)
+    except InvariantBroken as broken:
+        return broken
+    return None
 
 
-@pytest.mark.timeout(600)  # half a minute here; a shared CI machine may be many times slower
-def test_the_scripts_keep_their_promises(server: Server) -> None:
+@contextlib.contextmanager
+def serving(url: str, faults: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """See ``Server``."""
+    server = Server(url, faults)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.mark.timeout(600)  # half a minute here; a shared machine may be many times slower
+def test_the_scripts_keep_their_promises(redis_url: str) -> None:
     """No history of calls, repetitions, crashes and late owners breaks an invariant."""
     played = Played()
-    run_state_machine_as_test(lambda: StoreMachine(server, played), settings=PROFILE)
-    print(f"{played.histories} histories, {played.steps} calls")
+    with serving(redis_url) as server:
+        broken = search(server, played, PROFILE, least_steps=STEPS)
+        if broken:  # a history of full length is no fun to read: look for a short one
+            raise search(server, Played(), SHRINKING) or broken
+    print(f"{played.histories} histories of {STEPS} steps, {played.steps} steps in all: {dict(played.answers.most_common())}")
     assert played.histories >= HISTORIES
-    assert played.steps >= HISTORIES * STEPS * 0.9, "a step without a call (an owner that dies) is rare"
+    assert set(played.answers) == ANSWERS, "the rules no longer lead to everything that can happen"
 
 
 @dataclass(frozen=True)
@@ -694,7 +731,7 @@ class Mutant:
     name: str
     script: str
     swaps: tuple[tuple[str, str], ...]
-    breaks: frozenset[str]
+    breaks: str
 
     def text(self) -> str:
         """The mutated script. Raises: AssertionError when the script no longer says what the mutant distorts."""
@@ -705,8 +742,58 @@ class Mutant:
         return text
 
 
-def _mutant(name: str, script_name: str, *swaps: tuple[str, str], breaks: str) -> Mutant:
-    return Mutant(name=name, script=script_name, swaps=swaps, breaks=frozenset(breaks.split()))
+FENCED = "if req.settle and redis.call('HGET', p .. 'task:' .. req.settle.id, 'token')"
+CANCELS = "redis.call('HDEL', k, 'token')\n    redis.call('EXPIRE'"
+
+MUTANTS = (
+    Mutant(
+        "claim-removes-instead-of-leasing",
+        "claim",
+        (("redis.call('ZADD', due, now + tonumber(ARGV[3]), id)\n    local", "redis.call('ZREM', due, id)\n    local"),),
+        "P5",
+    ),
+    Mutant("claim-before-it-is-due", "claim", (("'-inf', now, 'LIMIT'", "'-inf', '+inf', 'LIMIT'"),), "P1"),
+    Mutant(
+        "claim-the-latest-first", "claim", (("'ZRANGEBYSCORE', due, '-inf', now", "'ZREVRANGEBYSCORE', due, now, '-inf'"),), "P7"
+    ),
+    Mutant("claim-without-counting", "claim", (("'HINCRBY', k, 'attempt', 1)", "'HINCRBY', k, 'attempt', 0)"),), "P2"),
+    Mutant("claim-with-the-same-token", "claim", (("redis.call('INCR', p .. 'fence')", "1"),), "P3"),
+    Mutant(
+        "settle-without-the-fence",
+        "commit",
+        ((f"{FENCED} ~= req.settle.token then", "if false then"), (f"{FENCED} == req.settle.token then", "if req.settle then")),
+        "P3",
+    ),
+    Mutant("settle-what-this-call-cancelled", "commit", ((f"{FENCED} == req.settle.token then", "if req.settle then"),), "P4"),
+    Mutant("settle-forgets-that-it-was-asked-again", "commit", (("'asked') ~= req.settle.asked", "'asked') == ''"),), "P5"),
+    Mutant("settle-forgets-to-come-back", "commit", (("elseif req.settle.again_at then", "elseif false then"),), "P5"),
+    Mutant("cancel-leaves-the-token", "commit", ((CANCELS, "redis.call('EXPIRE'"),), "P4"),
+    Mutant(
+        "cancel-rewrites-an-outcome",
+        "commit",
+        (("if state == 'pending' or state == 'claimed' then --", "if state then --"),),
+        "P5",
+    ),
+    Mutant("delivery-has-an-effect-again", "commit", (("if seen then", "if false then"),), "E1"),
+    Mutant("dedupe-answers-everybody-ok", "commit", (("== req.nonce then", "~= '' then"),), "E1"),
+    Mutant("dedupe-forgets-its-own-nonce", "commit", (("== req.nonce then", "== '' then"),), "D2"),
+    Mutant("no-version-check", "commit", (("if length ~= req.expect then", "if false then"),), "A5"),
+    Mutant("no-unique-keys", "commit", (("if holder and holder ~= req.incident then", "if false then"),), "P8"),
+    Mutant(
+        "what-was-done-is-asked-for-again", "commit", (("if not state or (t.again and state", "if not state or (state"),), "P8"
+    ),
+    Mutant("extend-without-the-fence", "extend", (("== token then", "then"),), "P3"),
+    Mutant("release-without-the-fence", "release", (("~= ARGV[2] then", "== '' then"),), "P3"),
+    Mutant("room-without-the-fence", "room", (("~= ARGV[3] then", "== '' then"),), "P3"),
+)
 
 
-MUTANTS = ()
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_planted_fault_is_found(redis_url: str, mutant: Mutant) -> None:
+    """What the model compares does tell a faulty script from a right one, by the name of the promise that it breaks."""
+    with serving(redis_url, {mutant.script: mutant.text()}) as server:
+        broken = search(server, Played(), HUNTING)
+    assert broken, "no history found the fault"
+    print(broken)
+    assert broken.invariant == mutant.breaks

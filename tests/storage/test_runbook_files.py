@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bot.domain.catalog import Catalog
 from bot.domain.outcome import Risk
 from bot.domain.severity import Severity
+from bot.slack.blocks.ids import MOST_CANDIDATES
 from bot.storage.findings import Action
+from bot.storage.phrase_rules import OFFERED_MOST
 from bot.storage.runbook_files import check_paths, load_catalog, runbook_json_schema
 from bot.storage.yaml_strict import Fault
 
@@ -159,9 +161,16 @@ def load(folder: Path, **overrides: str) -> Catalog:
 
 
 def faults_of(folder: Path) -> list[str]:
-    """The faults of a folder that gives no catalog."""
+    """The errors and warnings of a folder that gives no catalog."""
     result = load_catalog(folder, actions=ACTIONS)
     assert result.catalog is None
+    return said(tuple(fault for fault in result.faults if fault.level != "info"), folder)
+
+
+def remarks_of(folder: Path, *unset: str) -> list[str]:
+    """The warnings and infos of a folder that is usable; of the settings, those in ``unset`` have no value."""
+    result = load_catalog(folder, actions=ACTIONS, is_set=lambda name: name not in unset)
+    assert result.catalog is not None, "\n".join(str(fault) for fault in result.faults)
     return said(result.faults, folder)
 
 
@@ -245,6 +254,18 @@ def test_a_silenced_service_has_no_runbooks_but_they_are_checked(folder: Path) -
     assert "there is no action “shop.state”" in faults_of(folder)[0]
 
 
+BRANCH = """\
+      - id: more-{n}
+        title: More {n}
+        suggested_when: {when}
+        steps: [{{id: step-{n}, title: S}}]
+"""
+PLAIN_BRANCH = """\
+      - id: plain-{n}
+        title: Plain {n}
+        steps: [{{id: plain-step-{n}, title: S}}]
+"""
+
 RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
     # keys and shapes
     ("title: Shop down", "titel: Shop down", "2:1: `titel` is not known here; did you mean “title”?"),
@@ -269,7 +290,7 @@ RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
     ("{diagnostic: status, is", "{diagnostic: page, is", "19:38: there is no diagnostic “page” in this runbook; there is only health, status"),
     ("run: shop.status", "run: shop.statsu", "9:38: there is no action “shop.statsu”; did you mean “shop.status”?"),
     ("run: shop.revoke", "run: shop.revoke_all", "13:38: there is no action “shop.revoke_all”; did you mean “shop.revoke”?"),
-    ("undo: shop.restore", "undo: shop.undo", "13:57: there is no action “shop.undo”; did you mean “shop.status”?"),
+    ("undo: shop.restore", "undo: shop.undo", "13:57: there is no action “shop.undo”; did you mean “shop.burn”?"),
     ("links:", "escalation: {inherit: night}\nlinks:", "26:23: there is no escalation policy “night”; there is only default"),
     ("links:", "escalation: {levels: [{after: 5m, notify: [leed]}]}\nlinks:", "26:44: there is no contact “leed”; did you mean “lead”?"),
     ("links:", "escalation: {levels: [{after: 5m, notify: [vendor]}]}\nlinks:", "26:44: “vendor” is an external contact, who is never paged; name one of our own contacts"),
@@ -291,6 +312,18 @@ RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
     ("        title: Ours\n", "        title: Ours\n        suggested_when: {diagnostic: status, is: failing}\n", "24:25: the branch “ours” waits for the same evidence as one before it; change one of the two conditions"),
     # phrases
     ("[shop down]", '["24/7"]', "7:13: entry 1 of `phrases` has no letters, so nobody can say it; write the words that people use"),
+    # what may stand where
+    ("run: shop.status", "run: shop.burn", "9:38: the diagnostic “status” runs shop.burn, which changes something (destructive); diagnostics run unasked; make it a step"),
+    ("title: Mend", "title: Mend, run: shop.burn", "24:17: the step “mend” runs shop.burn, which is destructive, without a caution; add `caution: …`: what to think of before doing it"),
+    ("undo: shop.restore", "undo: shop.status", "13:57: shop.status only reads, so it takes nothing back; name the action that does"),
+    ("title: Mend", "title: Mend, run: shop.status, undo: shop.restore", "24:65: shop.status only reads, so there is nothing to take back; delete `undo`"),
+    ("shows: [status, health]", "shows: [status, status]", "12:51: “status” is shown twice; delete one of them"),
+    # branches that nobody can tell apart, or that are never suggested or never chosen
+    ("title: Ours", "title: theirs", "23:16: another branch of this step has the title “theirs” too; say what is different"),
+    ("      - id: ours\n", "".join(BRANCH.format(n=n, when=f"{{diagnostic: status, is: {state}}}") for n, state in enumerate(("ok", "unknown"))) + "      - id: ours\n        suggested_when: {diagnostic: health, is: ok}\n", "31:25: the branch “ours” is never suggested: those before it take every result of “status”; put it before them, or take one of their conditions out"),
+    ("      - id: ours\n", "".join(PLAIN_BRANCH.format(n=n) for n in range(24)) + "      - id: ours\n", "91:9: the branch “plain-23” can never be chosen: Slack shows 25 buttons in a row, one is Skip; make two choices of it"),
+    # phrases
+    ("[shop down]", "['<https://x.test> down']", "7:13: the phrase “<https://x.test> down” can never be found as it is written; write it as “https x test down”"),
     # variables
     ("${url}/health", "${uri}/health", "10:62: the service “shop” has no variable “uri”; did you mean “url”?"),
     ("${url}/health", "${URL}/health", "10:62: “${URL}” is not a variable; write ${name}: lower-case letters, digits and _, closed by }"),
@@ -347,6 +380,12 @@ FOLDER_FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (replace("contacts.yml", "notify: [lead]", "notify: []"), "contacts.yml:10:30: `notify` is empty; write at least one, or delete the line"),
     (replace("contacts.yml", "{after: 15m", "{level: 1, after: 15m"), "contacts.yml:10:17: level 1 is number 2 in time; number the levels in order of time, or leave the numbers out"),
     (replace("contacts.yml", "id: default", "id: nights"), "contacts.yml:7:3: there is no escalation policy “default”; add it: runbooks inherit it unless they say otherwise"),
+    (replace("contacts.yml", "    levels:\n      - {after: 0m, notify: [on-call]}\n      - {after: 15m, notify: [lead]}\n", "    levels: []\n"), "contacts.yml:8:13: the escalation policy “default” has no level, so nobody would be paged; add one: `- {after: 0m, notify: […]}`"),
+    (write("shop/DOWN.YML", RUNBOOK), "shop/DOWN.YML:1:1: is not read: its name ends in .YML; rename it to .yml"),
+    (write("shop/half.yml", RUNBOOK[:300]), "shop/half.yml:12:13: has a mapping in {braces} that is not closed; add the comma or the closing }"),
+    (lambda folder: (folder / "shop" / "latin.yml").write_bytes("id: caf\xe9\n".encode("latin-1")), "shop/latin.yml:1:8: is not UTF-8 from here on; save it as UTF-8"),
+    (write("shop/nothing.yml", ""), "shop/nothing.yml:1:1: is empty; write the content, or delete the file"),
+    (lambda folder: (folder / "shop" / "dead.yml").symlink_to("gone.yml"), "shop/dead.yml:1:1: cannot be read: no such file or directory; check the path and its permissions"),
     (replace("severities.yml", "SEV4", "SEV5"), "severities.yml:4:1: `SEV5` is not known here; did you mean “SEV4”?"),
     (replace("severities.yml", "SEV4", "# SEV4"), "severities.yml:1:1: the file has no `SEV4`; add `SEV4: …`"),
     (replace("severities.yml", "resolve_within: 3h", "resolve_within: 3"), "severities.yml:3:86: `resolve_within` is not a duration; write a number and a unit, for example 30s, 15m, 1h30m, 24h or 1w"),
@@ -400,7 +439,8 @@ def test_a_contact_that_nobody_can_reach_is_a_warning(folder: Path) -> None:
     result = load_catalog(folder, actions=ACTIONS)
     assert result.catalog is not None
     assert said(result.faults, folder) == [
-        "contacts.yml:3:5: warning: nobody can reach the contact “lead”; add slack, phone or email"
+        "contacts.yml:3:5: warning: nobody can reach the contact “lead”; add slack, phone or email",
+        "contacts.yml:10:30: warning: nobody in this level can be reached, so nobody would be woken; give one of its contacts slack, phone or email",
     ]
 
 
@@ -410,6 +450,118 @@ def test_a_phrase_of_everyday_words_is_a_warning(folder: Path) -> None:
     result = load_catalog(folder, actions=ACTIONS)
     assert result.catalog is not None
     assert "warning: the phrase “not working” is made of everyday words" in said(result.faults, folder)[0]
+
+
+REMARKS: list[tuple[str, str, str, list[str]]] = [
+    # phrases
+    ("down.yml", "[shop down]", "['shop/checkout down']", ["shop/down.yml:7:13: warning: the phrase “shop/checkout down” is found only when it is the whole message: its signs end a sentence, quote, or mark an address; write it as “shop checkout down”"]),
+    ("down.yml", "[shop down]", "['> shop down']", ["shop/down.yml:7:13: warning: the phrase “> shop down” is found only within a sentence: its signs end a sentence, quote, or mark an address; write it as “shop down”"]),
+    ("down.yml", "[shop down]", "[shop down, the shop down page]", ["shop/down.yml:7:24: warning: the phrase “the shop down page” is never needed: wherever it stands, “shop down” is found; delete one of them"]),
+    # people
+    ("contacts.yml", ', url: "https://vendor.test", note: ask for the manager', "", ["contacts.yml:5:5: warning: nobody can reach the external contact “vendor”; add url, email or a note"]),
+    ("contacts.yml", "policies:\n", "policies:\n  - {id: quiet, levels: []}\n", []),
+    ("down.yml", "links:", "escalation: {levels: [{after: 5m, notify: [lead]}]}\nlinks:", []),
+    # severities
+    ("severities.yml", "SEV2: {title: T2, criteria: [c], response: [r], respond_within: 15m", "SEV2: {title: T2, criteria: [c], response: [r], respond_within: 10m", ["severities.yml:1:65: warning: SEV1 promises more time than SEV2, which is milder; swap the two, or correct one"]),
+    ("severities.yml", "resolve_within: 1h", "resolve_within: 5m", ["severities.yml:1:65: warning: SEV1 promises the response later than the resolution; make respond_within the shorter one"]),
+    # evidence that never comes
+    ("down.yml", "theirs\n        title: Theirs\n        suggested_when: {diagnostic: status", "theirs\n        title: Theirs\n        suggested_when: {diagnostic: health", []),
+    # sizes
+    ("down.yml", "title: Shop down", f"title: {'x' * 121}", ["shop/down.yml:2:8: warning: the title has 121 characters; an incident's title is cut at 120; say it shorter"]),
+    ("down.yml", "title: Theirs", f"title: {'x' * 64}", ["shop/down.yml:18:16: warning: the button of this branch needs 76 characters, and Slack shows 75: the end is cut; say it shorter"]),
+    ("down.yml", "title: Mend", f"title: Mend, guide: {'x' * 1500}, caution: 'x{'&' * 250}'", []),
+    ("down.yml", "title: Mend", f"title: Mend, guide: {'x' * 1400}, caution: 'x{'&' * 400}'", ["shop/down.yml:24:17: warning: the step “mend” may need up to 3,460 characters, and Slack shows 3,000: the end is cut; make two steps of it, or move text to a page and link it"]),
+    ("down.yml", "symptoms: [Nobody can buy]", f"symptoms: [{', '.join(['x' * 1490] * 2)}, short]", ["shop/down.yml:5:11: warning: the symptoms have 3,004 characters, and Slack shows 3,000: the end is cut; keep those that people really say"]),
+    ("down.yml", "checklist:\n", "".join(f"  - {{id: extra-{n}, title: Extra, run: shop.status}}\n" for n in range(4)) + "checklist:\n", ["shop/down.yml:9:3: warning: the results of 6 diagnostics may need up to 3,217 characters, and Slack shows 3,000: the end is cut; keep those that decide what to do next"]),
+    ("down.yml", "  - {id: review, title: Review}\n", "".join(f"  - {{id: review-{n}, title: Review}}\n" for n in range(16)), ["shop/down.yml:12:3: warning: its card may need 2 messages: up to 52 blocks and 4,931 characters, and Slack takes 50 and 12,000 in one; shorten the guides, or put steps into branches: what is below the first message is easily overlooked"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "old", "new", "remarks"), REMARKS)
+def test_what_is_allowed_but_probably_not_meant(folder: Path, name: str, old: str, new: str, remarks: list[str]) -> None:
+    """The folder stays usable; each remark has its place and what to do."""
+    change(folder / ("shop/down.yml" if name == "down.yml" else name), old, new)
+    assert remarks_of(folder) == remarks
+
+
+def test_what_is_not_configured_is_told_once_and_where_it_matters(folder: Path) -> None:
+    """Each variable once in a runbook; a branch that waits for an answer that cannot come says so."""
+    unknown = "it will answer “unknown”; set SHOP_KEY where Muster runs"
+    assert remarks_of(folder, "SHOP_KEY") == [
+        f"shop/down.yml:9:38: warning: shop.status needs SHOP_KEY, which is not set: {unknown}",
+        "shop/down.yml:19:25: warning: the branch “theirs” is never suggested: “status” answers “unknown” as long as SHOP_KEY is not set; set it where Muster runs",
+    ]
+    change(folder / "shop" / "down.yml", "is: failing", "is: unknown")
+    assert "the branch “theirs” is always suggested" in remarks_of(folder, "SHOP_KEY", "SHOP_URL")[2]
+    assert remarks_of(folder) == []
+
+
+def test_a_branch_that_waits_for_an_unset_variable(folder: Path) -> None:
+    """The diagnostic contacts nobody and answers “unknown”, so its branch is never suggested."""
+    change(folder / "shop" / "down.yml", "${url}/health", "${unset}/health")
+    change(folder / "shop" / "down.yml", "{diagnostic: status, is", "{diagnostic: health, is")
+    assert remarks_of(folder) == [
+        "shop/down.yml:19:25: warning: the branch “theirs” is never suggested: “health” answers “unknown” as long as MUSTER_VAR_SHOP_UNSET is not set; set it where Muster runs"
+    ]
+
+
+def test_a_policy_without_levels_pages_nobody(folder: Path) -> None:
+    """A policy may be empty for runbooks that bring their own levels; the others are told."""
+    change(folder / "contacts.yml", "policies:\n", "policies:\n  - {id: quiet, levels: []}\n")
+    runbook = folder / "shop" / "down.yml"
+    change(runbook, "links:", "escalation: {inherit: quiet}\nlinks:")
+    assert remarks_of(folder) == [
+        "shop/down.yml:26:23: warning: the escalation policy “quiet” has no level, so nobody would be paged; give the runbook levels of its own, or inherit another policy"
+    ]
+    change(runbook, "{inherit: quiet}", "{inherit: quiet, levels: [{after: 0m, notify: [lead]}]}")
+    assert remarks_of(folder) == []
+
+
+def test_phrases_of_several_runbooks(folder: Path) -> None:
+    """Sharing one is allowed and told, more runbooks than are offered is a warning, a longer phrase wins; the silenced are left out."""
+
+    def add(name: str, phrases: str, service: str = "shop") -> None:
+        text = f"id: {name}\ntitle: T\nservice: {service}\nseverity: SEV3\ntriggers: {{phrases: [{phrases}]}}\nchecklist: [{{id: a, title: A}}]\n"
+        write(f"shop/{name}.yml", text)(folder)
+
+    add("e1", "Shop is down")
+    add("e2", "the whole shop down")
+    add("zz", "shop down", service="asleep")
+    first = "shop/e1.yml:5:22: info: the phrase “Shop is down” is one of shop/down.yml too: the incident will ask which it is"
+    assert remarks_of(folder) == [
+        first,
+        "shop/e2.yml:5:22: info: “the whole shop down” wins over “shop down” of shop/down.yml where both are said",
+        "shop/zz.yml:3:10: info: the service “asleep” is silenced (enabled: false), so nobody is offered this runbook",
+    ]
+    for number in range(3, 7):
+        add(f"e{number}", "shop down")
+    assert OFFERED_MOST == MOST_CANDIDATES
+    remarks = remarks_of(folder)
+    assert remarks[0] == first
+    assert [line for line in remarks if "warning" in line] == [
+        "shop/e6.yml:5:22: warning: the phrase “shop down” is shared by 6 runbooks, and only 5 are offered; use a phrase of its own"
+    ]
+
+
+def test_more_runbooks_than_the_form_offers(folder: Path) -> None:
+    """A menu of Slack has 100 entries."""
+    for number in range(100):
+        write(
+            f"shop/r{number}.yml", f"id: r{number}\ntitle: T\nservice: shop\nseverity: SEV3\nchecklist: [{{id: a, title: A}}]\n"
+        )(folder)
+    infos = [str(fault) for fault in load_catalog(folder, actions=ACTIONS).faults if fault.level == "info"]
+    assert infos == [
+        f"{folder}:1:1: info: holds 101 runbooks, and the form of /incident offers the first 100; the others are found by words and phrases"
+    ]
+
+
+def test_a_file_is_found_from_inside_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cd runbooks/shop; muster check down.yml` judges it as a part of the whole, and calls it as it was called."""
+    change(folder / "shop" / "down.yml", "service: shop", "service: shopp")
+    monkeypatch.chdir(folder / "shop")
+    assert [str(fault) for fault in check_paths([Path("down.yml")], actions=ACTIONS)] == [
+        "down.yml:3:10: there is no service “shopp”; did you mean “shop”?"
+    ]
 
 
 def test_what_is_not_there_or_empty(tmp_path: Path) -> None:
@@ -443,12 +595,14 @@ def test_a_config_map_of_kubernetes_is_read_once(folder: Path) -> None:
 
 
 def test_a_folder_that_leads_out_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    """A symbolic link to another folder brings no runbooks."""
+    """A symbolic link to another folder brings no runbooks, and that is said: they would be missed at the wrong moment."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "other.yml").write_text(RUNBOOK)
     (folder / "outside").symlink_to(outside)
-    assert list(load(folder).runbooks) == ["shop-down"]
+    assert faults_of(folder) == [
+        "outside:1:1: is a symbolic link that leads out of the folder, and is not read; put the files themselves there"
+    ]
 
 
 def test_check_of_folders_and_files(folder: Path, tmp_path: Path) -> None:

@@ -69,11 +69,13 @@ def manifest_without(*scopes: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def installed(manifest: dict[str, Any], redis_url: str) -> AsyncIterator[Stage]:
+async def installed(manifest: dict[str, Any], redis_url: str, **options: Any) -> AsyncIterator[Stage]:
     """A sandbox in which this app is installed, and the environment of a bot in it."""
     world = World()
     signing_secret, token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
-    sandbox = Sandbox(signing_secret=signing_secret, bot_token=token, manifest=manifest, world=world, retry_scale=0.001)
+    sandbox = Sandbox(
+        signing_secret=signing_secret, bot_token=token, manifest=manifest, world=world, retry_scale=0.001, **options
+    )
     await sandbox.start()
     environment = {
         "SLACK_BOT_TOKEN": token,

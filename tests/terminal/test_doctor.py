@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio as redis
@@ -44,6 +45,7 @@ async def test_a_healthy_muster_has_nothing_but_good_lines(unstarted: Stage) -> 
     report = await doctor(unstarted.environment)
     assert report.levels() == {"ok"}, report.findings
     assert "T0SANDBOX" in report.text("Slack token")
+    assert "comes by HTTP" in report.text("Slack traffic")
     assert "all 15 granted" in report.text("Slack scopes")
     assert "C0INCIDENTS" in report.text("incidents channel")
     assert "append-only" in report.text("Redis durability")
@@ -131,6 +133,21 @@ def test_the_clock_of_this_machine(off_s: int, level: str) -> None:
     assert compare_clock("yesterday", 0) == []
 
 
+async def test_socket_mode_is_asked_for_and_not_connected(redis_url: str) -> None:
+    """With a good app-level token; a bad one is a fault whose remedy names the variable."""
+    async with installed(manifest_without(), f"{redis_url}?db=1", app_token="xapp-good") as patient:
+        report = await doctor(patient.environment, SLACK_APP_TOKEN="xapp-good")
+        assert report.level("Slack traffic") == "ok"
+        assert "Socket Mode" in report.text("Slack traffic")
+        assert patient.sandbox.sockets == []
+        assert "not needed" in (await doctor(patient.environment, SLACK_APP_TOKEN="xapp-good", SLACK_SIGNING_SECRET="")).text(
+            "signing secret"
+        )
+        report = await doctor(patient.environment, SLACK_APP_TOKEN="xapp-bad")
+    assert report.faults() == ["Slack traffic"]
+    assert "SLACK_APP_TOKEN" in report.text("Slack traffic")
+
+
 async def test_an_unknown_incidents_channel(unstarted: Stage) -> None:
     """The name that was not found, and what to do."""
     report = await doctor(unstarted.environment, MUSTER_INCIDENTS_CHANNEL="nowhere")
@@ -151,11 +168,11 @@ async def test_a_silent_slack_does_not_hide_the_rest(unstarted: Stage) -> None:
     """Each check has its own deadline; the others have answered."""
     unstarted.sandbox.faults.add("auth.test", "timeout", times=9, seconds=5)
     started = time.monotonic()
-    report = await doctor(unstarted.environment, deadline_s=0.5)
+    report = await doctor(unstarted.environment, deadline_s=1)
     assert time.monotonic() - started < 4
-    assert "no answer within 0.5 s" in report.text("Slack token")
+    assert "no answer within 1 s" in report.text("Slack token")
     assert report.level("Clerk") == "ok"
-    assert report.level("Redis") == "fault"  # it waits for Slack to know whose data to look at
+    assert report.level("Redis data") == "ok"
     assert report.level("signing secret") == "ok"
 
 
@@ -198,6 +215,13 @@ def contacts(folder: Path, **slack: str | None) -> str:
     return str(target)
 
 
+def change(file: str, **fields: Any) -> None:
+    """Write other values into a file of runbooks."""
+    path = Path(file)
+    content = {**yaml.safe_load(path.read_text("utf-8")), **fields}
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+
+
 async def test_a_contact_that_nobody_is(unstarted: Stage, tmp_path: Path) -> None:
     """Said for the contact, and on its level; the others can be paged, so Muster works."""
     report = await doctor(unstarted.environment, MUSTER_RUNBOOKS=contacts(tmp_path, on_call="@nobody"))
@@ -237,10 +261,7 @@ async def test_a_user_group_is_counted(unstarted: Stage, tmp_path: Path) -> None
 async def test_a_ladder_of_a_runbook_is_shown(unstarted: Stage, tmp_path: Path) -> None:
     """Levels that differ from the default ones have their own line, with the runbook's name."""
     folder = contacts(tmp_path)
-    path = Path(folder, "clerk", "auth-outage.yml")
-    content = yaml.safe_load(path.read_text("utf-8"))
-    content["escalation"] = {"inherit": "default", "levels": [{"after": "5m", "notify": ["cto"]}]}
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+    change(f"{folder}/clerk/auth-outage.yml", escalation={"inherit": "default", "levels": [{"after": "5m", "notify": ["cto"]}]})
     report = await doctor(unstarted.environment, MUSTER_RUNBOOKS=folder)
     assert "after 5 min" in report.text("level 2 of clerk-auth-outage")
 

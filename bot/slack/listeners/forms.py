@@ -11,6 +11,7 @@ from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.runbook import Step
 from bot.domain.severity import Severity
+from bot.domain.text import REASON_MAX_CHARS, TITLE_MAX_CHARS, clean
 from bot.services.desk import Declared
 from bot.services.ports import ActionInfo
 from bot.slack.blocks import ids, views
@@ -50,7 +51,7 @@ async def open_declare_form(
 
 async def _declared(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
     metadata = views.metadata_of(view)
-    title = views.text_of(view, "title").strip()
+    title = clean(views.text_of(view, "title"), max_chars=TITLE_MAX_CHARS)
     if not title:
         raise views.FieldErrors({"title": "Say in a few words what is broken."})
     runbook_id = views.text_of(view, "runbook")
@@ -89,8 +90,8 @@ async def _skipped(tools: Tools, view: Mapping[str, Any], user_id: str, delivery
     target = ids.parse(views.metadata_of(view).get("target", ""))
     incident = await tools.desk.get(target.incident_id)
     await tools.check_responder(incident, user_id)
-    reason = views.text_of(view, "reason")
-    if not reason.strip():
+    reason = clean(views.text_of(view, "reason"), max_chars=REASON_MAX_CHARS)
+    if not reason:
         raise views.FieldErrors({"reason": "The reason is part of the record."})
     command = SkipStep(step_id=target.thing, reason=reason)
     await tools.desk.handle(incident.id, command, by=user_id, delivery=delivery)
