@@ -32,7 +32,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     reload = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, _on_hangup, reload, stop, os.isatty(0))
+    loop.add_signal_handler(signal.SIGHUP, _on_hangup, reload, stop, 0 if os.isatty(0) else None)
     async with running(settings) as muster:
         # What start-up made stays. Without this, the first full collection stops the loop for 40 ms, in the first incident.
         gc.collect()
@@ -43,6 +43,7 @@ async def _serve(settings: Settings) -> None:
         await asyncio.gather(reloading, return_exceptions=True)
 
 
-def _on_hangup(reload: asyncio.Event, stop: asyncio.Event, had_terminal: bool) -> None:
-    """SIGHUP also says that the terminal was closed, and then nobody is there who wants a bot in the background."""
-    (stop if had_terminal and not os.isatty(0) else reload).set()
+def _on_hangup(reload: asyncio.Event, stop: asyncio.Event, terminal: int | None) -> None:
+    """SIGHUP also says that the terminal (the descriptor; None: there never was one) was closed, and then nobody is there who
+    wants a bot in the background."""
+    (stop if terminal is not None and not os.isatty(terminal) else reload).set()

@@ -213,15 +213,20 @@ async def test_secrets_in_a_file_are_not_told(stage: Stage, runbooks: Path) -> N
     assert "clerk/auth-outage.yml:4:11" in text
 
 
-def test_a_closed_terminal_is_no_wish_to_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_terminal_is_no_wish_to_reload() -> None:
     """SIGHUP means both; without the terminal that there was, the bot ends instead of living on unseen."""
-    reload, stop = asyncio.Event(), asyncio.Event()
-    _on_hangup(reload, stop, False)
-    assert (reload.is_set(), stop.is_set()) == (True, False)
-    reload.clear()
-    monkeypatch.setattr(os, "isatty", lambda descriptor: False)
-    _on_hangup(reload, stop, True)
-    assert (reload.is_set(), stop.is_set()) == (False, True)
+    window, terminal = os.openpty()
+
+    def hang_up(descriptor: int | None) -> tuple[bool, bool]:
+        reload, stop = asyncio.Event(), asyncio.Event()
+        _on_hangup(reload, stop, descriptor)
+        return reload.is_set(), stop.is_set()
+
+    assert hang_up(None) == (True, False)
+    assert hang_up(terminal) == (True, False)
+    os.close(window)
+    assert hang_up(terminal) == (False, True)
+    os.close(terminal)
 
 
 @contextlib.asynccontextmanager
