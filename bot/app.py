@@ -37,6 +37,7 @@ from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
 from bot.reload import Reloader
 from bot.services.desk import Desk
+from bot.services.ending import end_all
 from bot.services.performers import (
     DiagnosePerformer,
     PreviewPerformer,
@@ -424,5 +425,4 @@ async def _end_worker(worker: Worker, work: asyncio.Task[None]) -> None:
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_all([task])

@@ -142,7 +142,8 @@ class Desk:
             if done(incident) or left_s <= 0:
                 return incident
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), timeout=min(left_s, LOOK_AGAIN_S))
+                async with asyncio.timeout(min(left_s, LOOK_AGAIN_S)):
+                    await changed.wait()
 
     # -- changing --------------------------------------------------------------------------------------------------
 

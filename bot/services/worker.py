@@ -22,6 +22,7 @@ from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
 from bot.services.desk import Desk, FencedError
+from bot.services.ending import end_all
 from bot.services.ports import Clock, Settlement, Task, TaskStore
 
 LEASE_MS = 2_000
@@ -126,11 +127,11 @@ class Worker:
                 wait_s = await self._claim()
                 if wait_s > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), timeout=wait_s)
+                        async with asyncio.timeout(wait_s):
+                            await self._wake.wait()
             await self._stopped.wait()  # what still runs keeps its lease until it is finished or handed back
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await end_all([renewing])
 
     async def stop(self, *, grace_s: float) -> None:
         """Claim nothing more, finish what runs within ``grace_s`` seconds, hand back the rest."""
@@ -140,9 +141,7 @@ class Worker:
             running = list(self._running.values())
         if running:
             await asyncio.wait(running, timeout=grace_s)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end_all(running)
         for held in list(self._held.values()):
             try:
                 await self._tasks.release(held, delay_s=0)

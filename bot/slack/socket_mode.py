@@ -247,9 +247,10 @@ class SocketMode:
     def _fail(self, error: MusterError) -> None:
         self._fault = str(error)
         self._metrics.socket_reconnect("unreachable")
-        if self._is_started:  # what start-up raises, it says itself
-            level = "error" if isinstance(error, ConfigError) else "warning"
-            getattr(log, level)("socket_not_opened", error=self._fault)
+        if not isinstance(error, ConfigError):
+            log.warning("socket_not_opened", error=self._fault)
+        elif self._is_started:  # what ``start`` raises is said by whoever started
+            log.error("socket_mode_refused", error=self._fault)
         self._changed.set()
 
     async def _open(self, place: int) -> Connection:

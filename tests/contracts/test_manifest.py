@@ -24,6 +24,7 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yml").read_text("utf
 SLACK = ROOT / "bot" / "slack"
 
 SCOPES_OF_METHODS: dict[str, set[str]] = {
+    "apps.connections.open": set(),  # Socket Mode: by the app-level token, which has a scope of its own
     "auth.test": set(),
     "bookmarks.add": {"bookmarks:write"},
     "bookmarks.list": {"bookmarks:read"},

@@ -52,6 +52,13 @@ async def press(stage: Stage, user: str, channel: str, action_id: str, value: st
     assert result.ok, result.error
 
 
+async def press_in_direct_message(stage: Stage, user: str, action_id: str, value: str) -> None:
+    """The same, in the talk with Muster."""
+    block = {"type": "actions", "block_id": "row", "elements": [button(action_id, value)]}
+    message = stage.sandbox.state.post_as_bot(stage.workspace.im(user).id, "drawn", blocks=[block])
+    await stage.click(user, "@muster", message, action_id)
+
+
 def kinds(stage: Stage, kind: str) -> list[Delivery]:
     """What was delivered to the bot of one kind, in order."""
     return [delivery for delivery in stage.sandbox.deliveries if delivery.kind == kind]
@@ -139,7 +146,8 @@ async def test_a_paged_person_acknowledges_from_the_page(stage: Stage, room: Any
     """In the direct message, without being in the room; they are brought into it."""
     await stage.advance(15 * 60)
     page = (await stage.wait(lambda: stage.workspace.dm("engineering-lead"), "the page of the lead"))[0]
-    await stage.workspace.leave("engineering-lead", room.name) if "U0LEAD" in room.members else None
+    await stage.wait(lambda: "U0LEAD" in room.members, "the lead in the room")
+    await stage.workspace.leave("engineering-lead", room.name)
     await stage.click("engineering-lead", "@muster", page, "acknowledge")
     acknowledged = (await incident_of(stage)).acknowledged
     assert acknowledged
@@ -164,7 +172,7 @@ async def test_two_acknowledge_at_once(stage: Stage, room: Any) -> None:
         ("@deploybot", "Only people of this workspace can do that"),
         ("@former", "Only people of this workspace can do that"),
         ("@guest", "Guests and people of other workspaces"),
-        ("<@U0NOBODY>", "does not know you"),
+        ("<@U0NOBODY>", "Slack knows no such person"),
     ],
 )
 async def test_only_a_member_can_command(stage: Stage, room: Any, mention: str, answer: str) -> None:
@@ -173,7 +181,7 @@ async def test_only_a_member_can_command(stage: Stage, room: Any, mention: str, 
     stage.workspace.add_user("former", "Former", deleted=True)
     result = await stage.workspace.command("developer", room.name, f"/incident assign {mention} commander")
     assert result.response
-    assert answer in said(result.response) or mention == "<@U0NOBODY>"
+    assert answer in said(result.response)
     assert (await incident_of(stage)).roles == {}
 
 
@@ -231,8 +239,7 @@ async def test_a_button_of_another_incident_does_nothing_here(stage: Stage, room
     second_room = (await stage.wait(lambda: [one for one in stage.rooms() if one.id != room.id], "the second room"))[0]
     await press(stage, "developer", second_room.name, "resolve", first.id)
     await stage.sees(second_room.name, "belongs to another room", user="developer")
-    page = stage.sandbox.state.post_as_bot(stage.workspace.im("cto").id, "forged", blocks=drawn(stage, "general", button("resolve", first.id))["blocks"])
-    await stage.click("cto", "@muster", page, "resolve")
+    await press_in_direct_message(stage, "cto", "resolve", first.id)
     assert (await stage.muster.desk.get(first.id)).status is Status.TRIAGE
 
 
@@ -248,14 +255,13 @@ async def test_two_clicks_in_one_payload_are_refused(stage: Stage, room: Any) ->
 
 
 async def test_a_form_about_another_incident_is_judged_when_it_is_sent(stage: Stage, room: Any) -> None:
-    """Its metadata name one whose room the sender is not in."""
+    """Its metadata were forged on the way."""
     await stage.click("developer", room.name, stage.card(room.name), "skip", block_id="do:logs")
     view = (await stage.wait(lambda: stage.workspace.views("developer"), "the form"))[-1]
     for metadata, answer in (('{"target": "inc-999/logs"}', "no such incident"), ("{}", "not one of Muster"), ("[]", "not one of Muster")):
-        view["private_metadata"] = metadata
-        view["state"]["values"]["reason"]["value"] = {"type": "plain_text_input", "value": "because"}
-        view["callback_id"], view["submit"] = "skip_reason", view["submit"]
-        payload = {**kinds(stage, "block_actions")[-1].payload(), "type": "view_submission", "view": view}
+        state = {"values": {"reason": {"value": {"type": "plain_text_input", "value": "because"}}}}
+        sent = {**view, "private_metadata": metadata, "state": state}
+        payload = {**kinds(stage, "block_actions")[-1].payload(), "type": "view_submission", "view": sent}
         delivery = await stage.sandbox.courier.send_interaction(payload)
         assert delivery.status == 200
         assert answer in said({"blocks": delivery.attempts[0].json()["view"]["blocks"]})
@@ -298,18 +304,11 @@ async def test_a_false_alarm_cannot_be_changed(stage: Stage, room: Any) -> None:
     identity = (await incident_of(stage)).id
     await stage.click("developer", room.name, stage.card(room.name), "not_an_incident")
     await stage.wait(lambda: room.is_archived, "the archived room")
-    await press_page(stage, "oncall", identity)
+    await press_in_direct_message(stage, "oncall", "acknowledge", identity)
     assert (await stage.muster.desk.get(identity)).acknowledged is None
     await stage.wait(
         lambda: [m for m in stage.messages("@muster", user="oncall") if "recorded as not an incident" in said(m)], "the answer"
     )
-
-
-async def press_page(stage: Stage, user: str, identity: str) -> None:
-    channel = stage.workspace.im(user)
-    block = {"type": "actions", "block_id": "page", "elements": [button("acknowledge", identity)]}
-    page = stage.sandbox.state.post_as_bot(channel.id, "page", blocks=[block])
-    await stage.click(user, "@muster", page, "acknowledge")
 
 
 # -- twice ---------------------------------------------------------------------------------------------------------

@@ -116,13 +116,7 @@ class Floor:
             yield worker
         finally:
             await worker.stop(grace_s=0)
-            done, _ = await asyncio.wait([running], timeout=2)
-            if not done:
-                import sys
-                running.print_stack(file=sys.stderr)
-                print("STATE", worker._stopping, worker._stopped.is_set(), worker._claiming, worker._wake, file=sys.stderr)
-                for t in asyncio.all_tasks(): t.print_stack(file=sys.stderr)
-                raise AssertionError("stuck")
+            await asyncio.wait_for(running, WAIT_S)
 
     def _report(self, kind: TaskKind, outcome: str) -> None:
         if kind is KIND:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -482,6 +483,24 @@ async def test_stopping_hands_back_what_does_not_finish(floor: Floor) -> None:
     (task,) = await other_claims(floor)
     assert (task.id, task.attempt) == ("work", 2)
     assert await floor.joined() == []
+
+
+async def test_stopping_ends_also_what_does_not_hear_it_at_once(floor: Floor) -> None:
+    """Python 3.11 loses a cancellation that arrives while a request is being sent; the process ends all the same."""
+    begun = asyncio.Event()
+
+    async def deaf_once(task: Task, incident: Incident) -> Performed:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        return Performed()
+
+    await floor.ask("work")
+    async with floor.worker(deaf_once) as worker:
+        await asyncio.wait_for(begun.wait(), WAIT_S)
+        await asyncio.wait_for(worker.stop(grace_s=0), WAIT_S)
+    assert [task.id for task in await other_claims(floor)] == ["work"]
 
 
 async def test_what_is_claimed_while_stopping_is_not_left_behind(floor: Floor) -> None:

@@ -71,6 +71,7 @@ def make_app(tools: Tools, *, bot_token: str, signing_secret: str) -> AsyncApp:
     app.view(_EVERYTHING)(listeners.on_view)
     app.view_closed(_EVERYTHING)(listeners.on_view_closed)
     app.shortcut(_EVERYTHING)(listeners.on_shortcut)
+    app.error(listeners.on_error)
     return app
 
 
@@ -204,6 +205,14 @@ class Listeners:
             message_ts=str(message.get("thread_ts") or message.get("ts") or body.get("message_ts") or ""),
             title=" ".join(readable(str(message.get("text", ""))).split()),
         )
+
+    async def on_error(self, error: Exception) -> BoltResponse:
+        """What could not be saved is a line in the log and a 503, a fault of ours its traceback and a 500: Slack repeats events."""
+        if isinstance(error, MusterError):
+            self._tools.log.warning("refused_for_now", error=str(error), kind=type(error).__name__)
+            return BoltResponse(status=503)
+        self._tools.log.error("request_crashed", exc_info=error)
+        return BoltResponse(status=500)
 
     # -- the guard -------------------------------------------------------------------------------------------------
 

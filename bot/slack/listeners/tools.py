@@ -118,7 +118,7 @@ class Tools:
         try:
             return await self.people.get(user_id)
         except PermanentError as error:
-            raise ForbiddenError("Muster does not know you in this workspace; nothing was done.") from error
+            raise ForbiddenError("Slack knows no such person in this workspace; nothing was done.") from error
         except MusterError as error:
             self.log.warning("person_unknown", error=str(error))
             return None
