@@ -81,11 +81,22 @@ class SocketConnection:
 
     # What a test does to it
 
-    async def refresh(self, reason: str = "refresh_requested", *, close_after_s: float = CLOSE_AFTER_S) -> None:
-        """Say ``disconnect`` and close the connection ``close_after_s`` later; until then it gets its share of envelopes."""
+    async def refresh(self, reason: str = "refresh_requested", *, close_after_s: float | None = CLOSE_AFTER_S) -> None:
+        """Say ``disconnect`` and close the connection ``close_after_s`` later (None: when the test calls ``close``).
+
+        Until then it gets its share of envelopes.
+        """
         self.told = reason
         await self.say({"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}})
-        self._hub.later(self._close_soon(close_after_s), f"close socket {self.number}")
+        if close_after_s is not None:
+            self._hub.later(self._close_soon(close_after_s), f"close socket {self.number}")
+
+    async def close(self) -> None:
+        """Give it nothing more, wait for what it has in hand, close it."""
+        self.is_leaving = True
+        if self._waiting:
+            await asyncio.wait(self._waiting.values(), timeout=self._hub.patience_s)
+        await self._ws.close()
 
     def silence(self) -> None:
         """Stay open, but dead: no pings, nothing that is sent arrives, in neither direction. Slack does not know."""
@@ -169,12 +180,8 @@ class SocketConnection:
             raise SocketLost from error
 
     async def _close_soon(self, seconds: float) -> None:
-        """Give it nothing more, wait for what it has in hand, close it."""
         await asyncio.sleep(seconds)
-        self.is_leaving = True
-        if self._waiting:
-            await asyncio.wait(self._waiting.values(), timeout=self._hub.patience_s)
-        await self._ws.close()
+        await self.close()
 
 
 class SocketHub:

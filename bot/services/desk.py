@@ -27,6 +27,7 @@ from bot.domain.incident import Incident, digest_of, fold, version_of
 from bot.domain.severity import Severity
 from bot.domain.tasks import NO_INCIDENT, TaskRequest
 from bot.domain.timeline import Entry, chain
+from bot.services.crashpoints import crashpoint
 from bot.services.ports import Clock, Commit, Committed, Settlement, Store
 
 MOST_CONFLICTS = 12
@@ -154,7 +155,9 @@ class Desk:
         """
         key = None if declaration.drill else open_key(declaration.runbook_ids)
         for _ in range(MOST_CONFLICTS):
+            crashpoint("reserve.asked")
             reserved = await self._store.reserve(delivery=delivery, unique_key=key)
+            crashpoint("reserve.answered")
             if reserved.status == "duplicate":
                 return Declared(incident=await self.get(reserved.incident_id), new=False)
             if reserved.status == "taken":
@@ -321,6 +324,7 @@ class Desk:
         for waker in self._wakers if decision.tasks else ():
             waker()
         for entry in entries:
+            crashpoint("committed", entry.fact.kind)
             for listener in self._listeners:
                 listener(entry)
             self._log.info("fact", incident_id=incident_id, kind=entry.fact.kind, seq=entry.seq, by=entry.by)

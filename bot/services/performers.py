@@ -13,6 +13,9 @@ from bot.services.ports import Task
 from bot.services.worker import Performed
 
 
+RAN_AGAIN = "An earlier attempt was interrupted; what it did is done and is not counted here."
+
+
 class ActionRunner(Protocol):
     """The actions, by name. Neither method may splice a parameter into anything."""
 
@@ -91,6 +94,8 @@ class RunPerformer:
         if run.confirmed is None or run.outcome or run.cancelled:
             return Performed()
         outcome = await self._actions.execute(run.action, dict(run.params))
+        if task.attempt > 1:
+            outcome = outcome.model_copy(update={"details": (RAN_AGAIN, *outcome.details)})
         return Performed(command=RecordRun(run_id=run.id, outcome=outcome))
 
 

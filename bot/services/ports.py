@@ -5,6 +5,8 @@ The storage, Slack and the actions implement these; ``bot.app`` binds them. No e
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +18,19 @@ from bot.domain.outcome import Risk
 from bot.domain.room import RoomRecord
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import Entry
+
+
+@dataclass(slots=True)
+class Lease:
+    """How long a task is certainly still ours. ``ends_at`` is by this machine's monotonic clock, which runs on while the process
+    is stopped; the store moves it at each renewal."""
+
+    ends_at: float = math.inf
+
+    @property
+    def is_over(self) -> bool:
+        """Somebody else may have the task by now: nothing may be begun for it any more."""
+        return time.monotonic() >= self.ends_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +45,7 @@ class Task:
     token: str
     attempt: int
     asked: str
+    lease: Lease = field(default_factory=Lease, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,11 @@ from typing import Protocol
 import structlog
 
 from bot.domain.commands import Command
-from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownEntryError
+from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
+from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk, FencedError
 from bot.services.ending import end_all
 from bot.services.ports import Clock, Settlement, Task, TaskStore
@@ -35,6 +36,9 @@ IDLE_S = 30.0
 """The longest sleep without a heartbeat."""
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
+LONGEST_PASSING_RETRY_S = 15.0
+"""What passes by itself is asked again this often at least: a page must not wait for a minute when Slack is back."""
+_PASSING = (TemporaryError, UnknownOutcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,8 @@ class FailedPerformer(Protocol):
 class Work:
     """How one kind of task is done: ``perform`` for an incident, or ``alone`` where a task belongs to none.
 
-    ``most_attempts`` None: tried for ever, ever more slowly.
+    What passes by itself is tried until it works. ``most_attempts`` bounds the attempts that end in a fault of Muster's own;
+    None: tried for ever, ever more slowly.
     """
 
     perform: Performer | None = None
@@ -188,6 +193,7 @@ class Worker:
         with structlog.contextvars.bound_contextvars(incident_id=task.incident_id, task_id=task.id):
             try:
                 await asyncio.sleep(wait_s)
+                crashpoint("claimed", task.kind)
                 outcome = await self._perform(task)
             except asyncio.CancelledError:
                 raise
@@ -212,11 +218,15 @@ class Worker:
         work = self._work[task.kind]
         if work.alone:
             await work.alone(task)
+            crashpoint("performed", task.kind)
             await self._desk.settle_alone(Settlement(task=task))
+            crashpoint("settled", task.kind)
             return "done"
         incident = await self._desk.load(task.incident_id)
         if incident is None or work.perform is None:
             raise UnknownEntryError(f"{task.id}: there is no incident {task.incident_id}")
+        if task.lease.is_over:  # the process was stopped meanwhile, or Redis was away
+            raise FencedError(f"the lease of {task.id} ran out before it was begun")
         try:
             performed = await work.perform(task, incident)
         except FencedError:
@@ -226,7 +236,9 @@ class Worker:
                 raise
             return await self._fail(task, incident, error, work.failed)
         settlement = Settlement(task=task, again_at=performed.again_at)
+        crashpoint("performed", task.kind)
         await self._settle(task, performed.command, settlement)
+        crashpoint("settled", task.kind)
         return "done"
 
     async def _fail(self, task: Task, incident: Incident, error: Exception, failed: FailedPerformer) -> str:
@@ -243,7 +255,8 @@ class Worker:
 
     async def _retry(self, task: Task, error: Exception) -> str:
         """Hand back. A fault that cannot pass by itself is tried again too, slowly: somebody may mend it meanwhile."""
-        delay_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(task.attempt - 1, 10))
+        longest_s = LONGEST_PASSING_RETRY_S if isinstance(error, _PASSING) else LONGEST_RETRY_S
+        delay_s = min(longest_s, FIRST_RETRY_S * 2 ** min(task.attempt - 1, 10))
         if isinstance(error, TemporaryError) and error.retry_after_s is not None:
             delay_s = error.retry_after_s
         elif isinstance(error, PermanentError | UnknownEntryError):
@@ -256,7 +269,11 @@ class Worker:
         return "retried"
 
     async def _renew(self) -> None:
-        """Keep the leases of what runs; what was lost is left to find out by its fence."""
+        """Keep the leases of what runs; what was lost is left to find out by its fence.
+
+        A lease is lost when it is missing twice: once may be a task that was settled while the renewal was on its way.
+        """
+        missing: set[str] = set()
         while True:
             await asyncio.sleep(RENEW_S)
             held = list(self._held.values())
@@ -267,15 +284,17 @@ class Worker:
             except MusterError as error:
                 self._log.warning("renewal_failed", error=str(error))
                 continue
-            for task in held:
-                if task.id not in kept and task.id in self._running:
-                    self._log.warning("lease_lost", task_id=task.id)
+            missed_before, missing = missing, {task.token for task in held if task.id not in kept}
+            for token in missing & missed_before:
+                lost = self._held.pop(token, None)
+                if lost:
+                    self._log.warning("lease_lost", task_id=lost.id, attempt=lost.attempt)
 
 
 def _is_final(error: Exception, task: Task, work: Work) -> bool:
     """Whether another attempt is not worth making, or one too many."""
     if isinstance(error, PermanentError):
         return True
-    if isinstance(error, TemporaryError) and error.retry_after_s is not None:
-        return False  # a rate limit passes: a page that has to wait its turn is not a page that failed
+    if isinstance(error, _PASSING):
+        return False  # a page that Slack cannot take just now is not a page that failed: the next level is not any better off
     return work.most_attempts is not None and task.attempt >= work.most_attempts

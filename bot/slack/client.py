@@ -16,6 +16,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
+from bot.services.desk import FencedError
+from bot.services.ports import Lease
 from bot.slack.limits import Limits
 
 CALL_TIMEOUT_S = 10
@@ -80,7 +82,17 @@ class SlackApi:
     def __init__(self, client: AsyncWebClient, *, on_call: Callable[[str, str, float], None] | None = None) -> None:
         self.client = client
         self.limits: Limits | None = None
+        self._lease = Lease()
         self._on_call = on_call or (lambda method, outcome, seconds: None)
+
+    def under(self, lease: Lease) -> SlackApi:
+        """The same API for the work of one task: when its lease has run out, nothing is called any more (FencedError).
+
+        A process that was stopped for a while and wakes up late would draw what was true then over what is true now.
+        """
+        bound = SlackApi(self.client, on_call=self._on_call)
+        bound.limits, bound._lease = self.limits, lease
+        return bound
 
     async def call(self, method: str, *, urgent: bool = False, **arguments: Any) -> dict[str, Any]:
         """Slack's answer. Arguments that are None are left out; lists and dicts are sent as JSON.
@@ -88,11 +100,14 @@ class SlackApi:
         ``urgent``: a page, or what a person waits for; it may use what the limits keep back from everything else.
 
         Raises: TemporaryError (``retry_after_s`` as Slack said), PermanentError (``code`` is Slack's), UnknownOutcome (it
-        may have happened: look before repeating). None of their messages holds a secret or somebody's text.
+        may have happened: look before repeating), FencedError (see ``under``). None of their messages holds a secret or
+        somebody's text.
         """
         channel_id = arguments.get("channel")
         if self.limits:
             await self.limits.enter(method, channel_id, urgent=urgent)
+        if self._lease.is_over:
+            raise FencedError(f"{method} comes too late: another worker may do it by now")
         started = time.monotonic()
         outcome = "ok"
         try:

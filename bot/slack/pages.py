@@ -10,6 +10,7 @@ from bot.domain.commands import Command, RecordPage
 from bot.domain.errors import PermanentError
 from bot.domain.facts import LadderLevel
 from bot.domain.incident import Incident
+from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk
 from bot.services.ports import Task
 from bot.services.worker import Performed
@@ -61,16 +62,19 @@ class PagePerformer:
 
     async def _send(self, task: Task, user: str, incident: Incident) -> tuple[str, str]:
         """(channel, ts) of the message."""
-        channel = (await self._slack.call("conversations.open", urgent=True, users=user))["channel"]["id"]
+        slack = self._slack.under(task.lease)
+        channel = (await slack.call("conversations.open", urgent=True, users=user))["channel"]["id"]
+        crashpoint("page.opened")
         drawn = draw_page(await self._with_room(incident), int(task.data["level"]))
         ts = await post_once(
-            self._slack,
+            slack,
             channel_id=channel,
             drawn=drawn,
             key=opaque_key(task.incident_id, f"{task.id}:{user}"),
             look_first=task.attempt > 1,
             since=task.due_at,
         )
+        crashpoint("page.accepted")
         return channel, ts
 
     async def _with_room(self, incident: Incident) -> Incident:

@@ -20,6 +20,7 @@ from bot.domain.incident import Incident
 from bot.domain.room import DesiredRoom, MessageKind, Place, RoomMessage, RoomRecord, SentMessage, desired_room
 from bot.domain.text import cut
 from bot.domain.timeline import MUSTER
+from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk, FencedError
 from bot.services.ports import Clock, RoomStore, Task
 from bot.services.worker import Performed
@@ -96,7 +97,7 @@ class _Reconciliation:
 
     def __init__(self, tools: RoomPerformer, task: Task, incident: Incident, record: RoomRecord) -> None:
         self._tools = tools
-        self._slack = tools.slack
+        self._slack = tools.slack.under(task.lease)
         self._task = task
         self._incident = incident
         self._record = record
@@ -109,17 +110,11 @@ class _Reconciliation:
     async def run(self) -> Performed:
         """See the module."""
         channel_id = await self._channel()
+        await self._record_room(channel_id)  # before anybody is in it: what they do there must find its incident
         desired = desired_room(self._incident)
-        checklist = next(message for message in desired.messages if message.kind is MessageKind.CARD)
         limited_until: datetime | None = None
         try:
-            await _all(
-                [
-                    self._surroundings(channel_id),
-                    self._message(checklist, channel_id),
-                    self._people_in(desired, channel_id),
-                ]
-            )
+            await _all([self._furniture(channel_id), self._people_in(desired, channel_id)])
         except TemporaryError as limited:
             if limited.retry_after_s is None or self._look_first:
                 raise
@@ -129,19 +124,19 @@ class _Reconciliation:
         moments = [moment for moment in (self._more_at, limited_until) if moment]
         return Performed(again_at=min(moments, default=None))
 
-    async def _surroundings(self, channel_id: str) -> None:
-        """All but the checklist and the people, who do not wait for this."""
-        await self._record_room(channel_id)
+    async def _furniture(self, channel_id: str) -> None:
+        """All but the people, who do not wait for this."""
         desired = desired_room(self._incident)
         now = self._tools.clock.now()
-        messages = [message for message in desired.messages if message.kind is not MessageKind.CARD]
+        messages = desired.messages
         ready = [message for message in messages if message.not_before is None or message.not_before <= now]
         self._more_at = min((one.not_before for one in messages if one.not_before and one not in ready), default=None)
         await _all(
             [
-                *(self._message(message, channel_id) for message in ready),
-                self._topic(desired, channel_id),
-                self._bookmarks(desired, channel_id),
+                *(self._message(message, channel_id) for message in ready if message.kind is MessageKind.CARD),
+                *(_behind(self._message(message, channel_id)) for message in ready if message.kind is not MessageKind.CARD),
+                _behind(self._topic(desired, channel_id)),
+                _behind(self._bookmarks(desired, channel_id)),
             ]
         )
 
@@ -154,7 +149,9 @@ class _Reconciliation:
             except PermanentError as error:
                 await self._tools.desk.handle(self._incident.id, RecordRoomFailure(reason=str(error)), by=MUSTER)
                 raise
+            crashpoint("room.created")
             await self._save(channel_id=channel_id, name=name)
+            crashpoint("room.recorded")
         return str(self._record.channel_id)
 
     async def _record_room(self, channel_id: str) -> None:
@@ -200,7 +197,8 @@ class _Reconciliation:
                 created = float(channel.get("created") or 0)
                 ours = channel.get("creator") == self._tools.bot_user_id
                 young = created >= (self._incident.opened.at - CREATED_SLACK).timestamp()
-                if channel.get("name") == name and ours and young:
+                as_private = bool(channel.get("is_private")) == self._incident.private  # never the room of a public one
+                if channel.get("name") == name and ours and young and as_private:
                     return str(channel["id"])
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
             if cursor is None:
@@ -252,6 +250,7 @@ class _Reconciliation:
                 raise
             await self._refused(key, error)
             return
+        crashpoint("redrawn" if sent else "posted", message.kind)
         channel = sent.channel_id if sent else channel_id
         self._record.messages[key] = SentMessage(channel_id=channel, ts=ts, drawn=drawn.digest)
         await self._save()
@@ -290,6 +289,7 @@ class _Reconciliation:
                 return
             else:
                 raise
+        crashpoint("room.invited")
         self._record.invited.extend(users)
         await self._save()
 
@@ -304,6 +304,7 @@ class _Reconciliation:
                 raise
             await self._refused("topic", error)
             return
+        crashpoint("room.topic_set")
         self._record.topic = topic
         await self._save()
 
@@ -324,6 +325,7 @@ class _Reconciliation:
                 raise
             await self._refused(url, error)
             return
+        crashpoint("room.bookmarked")
         self._record.bookmarks.append(url)
         await self._save()
 
@@ -357,6 +359,12 @@ class _Reconciliation:
 
 def _empty_block() -> dict[str, Any]:
     return {"type": "context", "elements": [{"type": "plain_text", "text": "(continued above)"}]}
+
+
+async def _behind(work: Coroutine[Any, Any, None]) -> None:
+    """``work``, begun when the checklist is on its way: drawing and sending the rest takes this process some milliseconds."""
+    await asyncio.sleep(0)
+    await work
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:

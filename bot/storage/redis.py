@@ -24,7 +24,8 @@ from bot.domain.errors import PermanentError, TemporaryError, UnknownEntryError,
 from bot.domain.room import RoomRecord
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import Entry, dump_entry, from_ms, parse_entry, to_ms
-from bot.services.ports import Claimed, Commit, Committed, Reservation, Task, TokenBucket
+from bot.services.crashpoints import crashpoint
+from bot.services.ports import Claimed, Commit, Committed, Lease, Reservation, Task, TokenBucket
 from bot.storage.keys import FORMAT, prefix
 
 SEEN_S = 24 * 3600
@@ -160,7 +161,9 @@ class RedisStore:
             }
             if commit.settlement.again_at:
                 request["settle"]["again_at"] = str(to_ms(commit.settlement.again_at))
+        crashpoint("commit.asked")
         status, detail, now = await self._run("commit", [json.dumps(request), self._travel], writes=True)
+        crashpoint("commit.answered")
         self._clock.see(int(now))
         if status == "ok":
             return Committed(status="ok", version=int(detail), incident_id=commit.incident_id)
@@ -195,9 +198,10 @@ class RedisStore:
 
     async def claim(self, *, most: int, lease_ms: int) -> Claimed:
         """See ``TaskStore.claim``."""
+        ends_at = time.monotonic() + lease_ms / 1000
         now, following, *rows = await self._run("claim", [self._owner, most, lease_ms, self._travel], writes=True)
         self._clock.see(int(now))
-        loaded = [(row[0], _load_task(row) if row[1] else None) for row in rows]
+        loaded = [(row[0], _load_task(row, Lease(ends_at)) if row[1] else None) for row in rows]
         return Claimed(
             tasks=tuple(task for _, task in loaded if task),
             next_due_at=from_ms(int(float(following))) if following else None,
@@ -206,10 +210,15 @@ class RedisStore:
 
     async def extend(self, tasks: Sequence[Task], *, lease_ms: int) -> set[str]:
         """See ``TaskStore.extend``."""
+        ends_at = time.monotonic() + lease_ms / 1000
         arguments: list[Any] = [lease_ms, self._travel]
         for task in tasks:
             arguments += [task.id, task.token]
-        return set(await self._run("extend", arguments, writes=True))
+        held = set(await self._run("extend", arguments, writes=True))
+        for task in tasks:
+            if task.id in held:
+                task.lease.ends_at = ends_at
+        return held
 
     async def release(self, task: Task, *, delay_s: float) -> bool:
         """See ``TaskStore.release``."""
@@ -308,7 +317,7 @@ def _dump_task(task: TaskRequest) -> dict[str, Any]:
     }
 
 
-def _load_task(row: Sequence[str]) -> Task | None:
+def _load_task(row: Sequence[str], lease: Lease) -> Task | None:
     """None for a payload that this version cannot read: its lease runs out and a newer replica takes it; it is never deleted.
 
     One that nobody can read must not stop the worker, which has all the others to do.
@@ -327,6 +336,7 @@ def _load_task(row: Sequence[str]) -> Task | None:
             token=token,
             attempt=int(attempt),
             asked=asked,
+            lease=lease,
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -13,6 +13,7 @@ import uvloop
 from bot.app import running
 from bot.domain.errors import MusterError
 from bot.logs import configure_logging
+from bot.services import crashpoints
 from bot.settings import Settings, load_settings
 
 EXPECTED = (MusterError,)
@@ -21,6 +22,7 @@ EXPECTED = (MusterError,)
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = load_settings(os.environ)
+    crashpoints.arm(os.environ.get("CRASH_AT"))
     configure_logging(settings.log_level, settings.log_format, settings.secret_values())
     uvloop.run(_serve(settings))
     return 0

@@ -136,20 +136,22 @@ async def test_a_payload_of_another_workspace_does_nothing(stage: Stage, contrac
     assert stage.sandbox.calls[before:] == []
 
 
-@pytest.mark.parametrize("payload", ODD_INTERACTIONS.values(), ids=ODD_INTERACTIONS)
-async def test_an_odd_interaction_is_refused(stage: Stage, payload: Json, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_an_odd_interaction_is_refused(
+    stage: Stage, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Missing, foreign and ill-typed parts: no 5xx, no traceback, nothing done."""
-    status, text = await send_payload(stage, payload)
-    assert status < 500, text
-    logged = capfd.readouterr()
-    assert "Traceback" not in logged.out + logged.err
+    for name, payload in ODD_INTERACTIONS.items():
+        status, text = await send_payload(stage, payload)
+        assert status < 500, (name, text)
+        logged = capfd.readouterr()
+        assert "Traceback" not in logged.out + logged.err + caplog.text, name
     assert stage.rooms() == []
 
 
-@pytest.mark.parametrize("body", BROKEN_FORMS.values(), ids=BROKEN_FORMS)
-async def test_a_broken_form_is_refused_before_anything_reads_it(stage: Stage, body: bytes) -> None:
+async def test_a_broken_form_is_refused_before_anything_reads_it(stage: Stage) -> None:
     """400, however well it is signed."""
-    assert await send(stage, body, FORM) == (400, "not readable")
+    for name, body in BROKEN_FORMS.items():
+        assert await send(stage, body, FORM) == (400, "not readable"), name
 
 
 async def test_slack_proves_the_address(stage: Stage) -> None:

@@ -32,8 +32,9 @@ from tests.scenarios import test_first_light as first_light
 from tests.scenarios.conftest import Stage, said, staged
 
 APP_TOKEN = "xapp-1-A0SANDBOX-1-secret"
-QUICK = SocketTimes(silence_s=0.3, hello_s=0.3, start_s=1.0, linger_s=2.0, stable_s=0.0, first_retry_s=0.02, longest_retry_s=0.1)
-"""For tests: Slack's pings come every 0.05 s here."""
+QUICK = SocketTimes(hello_s=0.5, start_s=1.0, linger_s=5.0, stable_s=0.0, first_retry_s=0.02, longest_retry_s=0.1)
+WATCHFUL = replace(QUICK, silence_s=0.8)
+"""Slack's pings come every 0.05 s here."""
 
 
 class SocketStage(Stage):
@@ -197,11 +198,12 @@ async def test_what_is_no_envelope_harms_nobody(stage: SocketStage) -> None:
 async def test_a_refresh_opens_the_new_connection_before_the_old_one_closes(stage: SocketStage) -> None:
     """There are never fewer than two, and the one that was told to go works until Slack closes it."""
     first = stage.sandbox.sockets[0]
-    await first.refresh(close_after_s=0.3)
+    await first.refresh(close_after_s=None)
     await stage.connected(1, 2, 3)
     for number in range(3):
         assert (await drill(stage, number)).response is not None
     assert first.sent >= 1
+    await first.close()
     await stage.connected(2, 3)
     assert await stage.metric('muster_socket_reconnects_total{reason="refresh_requested"}') == 1.0
     assert (await stage.get("/readyz"))[0] == 200
@@ -217,9 +219,10 @@ async def test_refreshes_under_load_lose_nothing_and_double_nothing(stage: Socke
         times = 0
         while not done.is_set() or times < 4:
             oldest = stage.sandbox.sockets[0]
-            await oldest.refresh("warning" if times % 2 else "refresh_requested", close_after_s=0.03)
+            await oldest.refresh("warning" if times % 2 else "refresh_requested", close_after_s=None)
+            await stage.wait(lambda: len(stage.sandbox.sockets) == 3, "the successor")
+            await oldest.close()
             await stage.wait(lambda gone=oldest.number: gone not in stage.numbers(), "the refresh")
-            assert len(stage.sandbox.sockets) >= 2
             times += 1
         return times
 
@@ -246,8 +249,12 @@ async def test_one_connection_is_cut(stage: SocketStage) -> None:
     assert await stage.metric('muster_socket_reconnects_total{reason="closed"}') == 1.0
 
 
-async def test_silence_is_noticed(stage: SocketStage) -> None:
+async def test_silence_is_noticed(unstarted: SocketStage) -> None:
     """A connection that is open and dead is replaced and closed; the one with pings is left alone."""
+    stage = unstarted
+    stage.times = WATCHFUL
+    await stage.start()
+    await stage.connected(1, 2)
     stage.sandbox.sockets[0].silence()
     await stage.connected(2, 3)
     assert await stage.metric('muster_socket_reconnects_total{reason="silence"}') == 1.0

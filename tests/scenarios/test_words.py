@@ -286,7 +286,7 @@ async def test_a_second_declaration_of_a_private_one_learns_nothing(stage: Stage
 
 
 async def test_words_that_name_the_whole_pack_open_at_once_and_ask_which(stage: Stage) -> None:
-    """"clerk emergency": the room is there, each runbook has a button, and the diagnosis starts with the choice."""
+    """ "clerk emergency": the room is there, each runbook has a button, and the diagnosis starts with the choice."""
     await told(stage, "developer", "general", "/incident clerk emergency")
     room = await stage.room()
     card = stage.card(room.name)
@@ -403,7 +403,9 @@ async def test_a_mention_is_answered_in_its_thread(stage: Stage, words: str) -> 
 # -- phrases -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["clerk down", "Clerk is down!!", "hey all, clerk is DOWN :fire:", "auth isn't working", "*clerk outage*"])
+@pytest.mark.parametrize(
+    "text", ["clerk down", "Clerk is down!!", "hey all, clerk is DOWN :fire:", "auth isn't working", "*clerk outage*"]
+)
 async def test_a_bare_phrase_opens_at_once(stage: Stage, text: str) -> None:
     """A message that is little more than the phrase; one click takes it back."""
     message = await stage.workspace.say("support-agent", "support", text)
@@ -465,7 +467,9 @@ async def test_the_question_is_dismissed_by_its_button(stage: Stage) -> None:
     assert await active(stage) == []
 
 
-@pytest.mark.parametrize("text", ["clerk download", "the clerk at the desk is downstairs", "no clerk outage today", "lunch?", "`clerk down`"])
+@pytest.mark.parametrize(
+    "text", ["clerk download", "the clerk at the desk is downstairs", "no clerk outage today", "lunch?", "`clerk down`"]
+)
 async def test_what_only_looks_like_a_phrase_is_nothing(stage: Stage, text: str) -> None:
     """No room, no question."""
     message = await stage.workspace.say("support-agent", "support", text)
@@ -539,7 +543,15 @@ async def test_guests_get_the_question_not_the_room(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["/incident clerk down", "/incident drill clerk down", "/incident list", "/incident status", "/runbook", "/runbook clerk down"]
+    "typed",
+    [
+        "/incident clerk down",
+        "/incident drill clerk down",
+        "/incident list",
+        "/incident status",
+        "/runbook",
+        "/runbook clerk down",
+    ],
 )
 async def test_guests_learn_nothing_and_open_nothing_by_commands(stage: Stage, typed: str) -> None:
     """What is open and how it is handled is for the team."""

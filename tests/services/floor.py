@@ -135,6 +135,7 @@ class Floor:
 
     async def due_in_s(self, identity: str) -> float | None:
         """Seconds until a task may be claimed; None when it is not in the due set."""
+        await RedisStore.claim(self.store, most=0, lease_ms=1)  # the clock looks at Redis
         score = await self.store._redis.zscore(f"{self.store._prefix}due", identity)
         return None if score is None else score / 1000 - self.clock.now().timestamp()
 

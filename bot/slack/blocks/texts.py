@@ -134,7 +134,7 @@ def draw_runbook(runbook: Runbook, others: Sequence[Runbook]) -> Drawn:
     groups.append([*tail, row])
     blocks = pages(groups)
     first = blocks[0] if len(blocks) == 1 else [*blocks[0][:48], context("… and more steps"), row]
-    return Drawn(text=f"Runbook: {runbook.title}", blocks=tuple(first))
+    return Drawn(text=f"Runbook: {escape(runbook.title)}", blocks=tuple(first))
 
 
 def _steps(steps: Sequence[Step], *, indent: str) -> list[str]:

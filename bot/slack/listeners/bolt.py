@@ -20,6 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import ConflictError, MusterError, PermanentError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.text import readable
+from bot.services.crashpoints import crashpoint
 from bot.slack.blocks import ids
 from bot.slack.blocks.parts import escape
 from bot.slack.blocks.views import FieldErrors, notice_view
@@ -121,6 +122,7 @@ class Listeners:
             except (UserError, PermanentError) as refused:
                 self._tools.log.warning("event_refused", type=event.get("type"), reason=str(refused))
         await ack()
+        crashpoint("acked.event")
 
     async def on_command(self, body: dict[str, Any], ack: AsyncAck) -> None:
         """A slash command."""
@@ -135,6 +137,7 @@ class Listeners:
         )
         reply = await self._answered(lambda: self._command(body, asked))
         await ack(**reply.payload()) if reply else await ack()
+        crashpoint("acked.command")
 
     async def _command(self, body: dict[str, Any], asked: Asked) -> Reply | None:
         self._require_ours(body)
@@ -152,6 +155,7 @@ class Listeners:
         """A button or a menu, in a message."""
         reply = await self._answered(lambda: self._click(body))
         await ack()
+        crashpoint("acked.click")
         if reply:
             payload = {**reply.payload(), "replace_original": False}
             url = str(body.get("response_url", ""))
@@ -180,6 +184,7 @@ class Listeners:
             await ack(response_action="update", view=notice_view("Muster", self._explain(error)))
             return
         await ack(**answer) if answer else await ack()
+        crashpoint("acked.view")
 
     async def on_view_closed(self, ack: AsyncAck) -> None:
         """A form was closed: nothing had happened yet."""
@@ -207,7 +212,7 @@ class Listeners:
         )
 
     async def on_error(self, error: Exception) -> BoltResponse:
-        """What could not be saved is a line in the log and a 503, a fault of ours its traceback and a 500: Slack repeats events."""
+        """What could not be saved: a 503 and a line in the log. A fault of ours: a 500 and its traceback. Events come again."""
         if isinstance(error, MusterError):
             self._tools.log.warning("refused_for_now", error=str(error), kind=type(error).__name__)
             return BoltResponse(status=503)

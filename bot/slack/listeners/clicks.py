@@ -33,7 +33,7 @@ from bot.services.desk import TakenError
 from bot.slack.blocks import ids, views
 from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import person
-from bot.slack.listeners.declaring import answer_when_ready, declare
+from bot.slack.listeners.declaring import KNOWN_PRIVATELY, answer_when_ready, declare
 from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
 from bot.slack.listeners.tools import Tools
 
@@ -95,9 +95,9 @@ async def _incident_of(tools: Tools, pressed: Click) -> tuple[Incident, ids.Targ
     """The incident of the click, which must come from one of its own messages, by somebody who may."""
     target = ids.parse(pressed.value)
     incident = await tools.desk.get(target.incident_id)
-    places = {incident.channel_id, incident.origin.channel_id}
-    places.update(origin.channel_id for _, origin in incident.declared_again)
-    places.update(channel for page in incident.pages for channel, _ in page.messages)
+    places = {incident.channel_id, *(channel for page in incident.pages for channel, _ in page.messages)}
+    if not incident.private:  # a private one draws no button where it was declared
+        places.update(origin.channel_id for origin in (incident.origin, *(origin for _, origin in incident.declared_again)))
     if pressed.channel_id not in places:
         raise ForbiddenError("That button belongs to another room; nothing was done.")
     return incident, target
@@ -135,10 +135,10 @@ def _severity(target: ids.Target) -> Severity:
 
 
 async def _not_an_incident(tools: Tools, pressed: Click) -> None:
-    """Anybody who may declare may also take it back where it was declared, as long as it is in triage."""
+    """Anybody who may declare may also take back what a phrase opened, where it was said, as long as it is in triage."""
     incident, _ = await _incident_of(tools, pressed)
     await tools.check_person(pressed.user_id)
-    if pressed.channel_id == incident.channel_id:
+    if pressed.channel_id == incident.channel_id or incident.origin.how != "phrase":
         await tools.check_responder(incident, pressed.user_id)
     command = ChangeStatus(status=Status.FALSE_POSITIVE, reason="not an incident")
     await tools.desk.handle(incident.id, command, by=pressed.user_id, delivery=pressed.delivery)
@@ -167,7 +167,7 @@ async def _open_from_prompt(tools: Tools, pressed: Click) -> None:
     runbook_ids = _runbook_ids(tools, pressed)
     origin = Origin(how="prompt", channel_id=pressed.channel_id, message_ts=pressed.thread_ts or pressed.message_ts)
     title = tools.catalog.runbooks[runbook_ids[0]].title
-    await declare(
+    declared = await declare(
         tools,
         words=title,
         user_id=pressed.user_id,
@@ -175,12 +175,9 @@ async def _open_from_prompt(tools: Tools, pressed: Click) -> None:
         delivery=pressed.delivery,
         runbook_ids=runbook_ids,
     )
+    text = KNOWN_PRIVATELY if declared.incident.private else f"{person(pressed.user_id)} opened an incident."
     tools.answers.soon(
-        tools.answers.respond(
-            pressed.response_url,
-            {"replace_original": True, "text": f"{person(pressed.user_id)} opened an incident."},
-        ),
-        name="prompt answered",
+        tools.answers.respond(pressed.response_url, {"replace_original": True, "text": text}), name="prompt answered"
     )
 
 

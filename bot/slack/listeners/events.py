@@ -100,7 +100,7 @@ class PromptPerformer:
         drawn = draw_prompt(str(task.data["phrase"]), runbook_ids, [self._titles(identity) for identity in runbook_ids])
         try:
             await post_once(
-                self._slack,
+                self._slack.under(task.lease),
                 channel_id=str(task.data["channel_id"]),
                 thread_ts=str(task.data["message_ts"]),
                 drawn=drawn,

@@ -144,7 +144,7 @@ class Tools:
         if incident.channel_id and user_id in await self._members(incident.channel_id):
             await self.desk.handle(incident.id, Join(user_id=user_id), by=user_id)
             return
-        where = f"<#{incident.channel_id}>" if incident.channel_id else "the room"
+        where = f"<#{incident.channel_id}>" if incident.channel_id and not incident.private else "the room"
         raise ForbiddenError(f"Only people in {where} can do that. Join it, then press again; nothing was done.")
 
     async def _members(self, channel_id: str) -> frozenset[str]:

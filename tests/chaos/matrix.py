@@ -1,0 +1,123 @@
+"""The crash matrix: the story, with the bot killed or stopped at each named point, and what that cost.
+
+Killed: it is started again at once, as a platform does. Stopped: a second replica takes over, and the first wakes up when
+its leases have long run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bot.services.crashpoints import POINTS
+from tests.chaos.ground import Ground, Replica, ground
+from tests.chaos.story import EXPECTED, Story
+
+How = Literal["kill", "stop"]
+ASLEEP_S = 3.0
+"""Longer than a lease."""
+QUIET_S = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What became of one story. ``lost`` and ``doubled`` count effects; ``repeats`` are explained by the crash."""
+
+    point: str
+    number: int
+    how: How
+    reached: bool
+    lost: Counter[str] = field(default_factory=Counter)
+    doubled: Counter[str] = field(default_factory=Counter)
+    repeats: tuple[str, ...] = ()
+    fault: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Nothing lost, nothing done twice, nothing crashed."""
+        return self.reached and not (self.lost or self.doubled or self.fault)
+
+    def line(self) -> str:
+        """For the table."""
+        wrong = [f"lost {name}" for name in sorted(self.lost)] + [f"twice {name}" for name in sorted(self.doubled)]
+        wrong += [self.fault] if self.fault else []
+        wrong += [] if self.reached else ["never got there"]
+        words = [f"asked again: {repeat}" for repeat in self.repeats]
+        counts = f"{self.lost.total():>5}{self.doubled.total():>7}{len(self.repeats):>9}"
+        return f"  {self.point + ':' + str(self.number):<34}{self.how:<6}{counts}  {'; '.join(wrong + words)}".rstrip()
+
+
+HEAD = f"  {'point : pass':<34}{'':<6}{'lost':>5}{'twice':>7}{'repeats':>9}"
+
+
+async def try_point(redis_url: str, point: str, how: How, *, number: int = 1, database: int = 1) -> Cell:
+    """Live the story with the bot dying, or stopping, at the ``number``-th pass of ``point``."""
+    async with ground(redis_url, database=database) as site:
+        story = Story(site.sandbox, site.world, site.store)
+        first = site.replica()
+        await first.start(crash_at=f"{point}:{number}" + (":stop" if how == "stop" else ""))
+        site.sandbox.bot_url = first.url
+        rescue = asyncio.create_task(_rescue(site, first, how), name="rescue")
+        try:
+            await story.live()
+            await asyncio.sleep(QUIET_S)
+        except TimeoutError as error:
+            return Cell(point=point, number=number, how=how, reached=rescue.done(), fault=f"never came: {error}")
+        finally:
+            reached = rescue.done()
+            rescue.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await rescue
+        effects = await story.effects()
+        cries = [str(line.get("exception", line))[-300:] for replica in site.replicas for line in replica.cries()]
+        return Cell(
+            point=point,
+            number=number,
+            how=how,
+            reached=reached,
+            lost=EXPECTED - effects,
+            doubled=effects - EXPECTED,
+            repeats=tuple(story.repeats()),
+            fault="; ".join(cries),
+        )
+
+
+async def _rescue(site: Ground, first: Replica, how: How) -> None:
+    if how == "kill":
+        await first.until_dead()
+        await first.start()
+        return
+    await first.until_stopped()
+    second = site.replica()
+    await second.start()
+    site.sandbox.bot_url = second.url
+    await asyncio.sleep(ASLEEP_S)
+    first.go_on()
+
+
+async def try_all(
+    redis_url: str, wanted: Iterable[tuple[str, How]], *, at_once: int = 2, first_database: int = 1
+) -> list[Cell]:
+    """Each of ``wanted``, so many at once, in its order; each has a database of its own."""
+    databases: asyncio.Queue[int] = asyncio.Queue()
+    for database in range(first_database, first_database + at_once):
+        databases.put_nowait(database)
+
+    async def one(point: str, how: How) -> Cell:
+        database = await databases.get()
+        try:
+            return await try_point(redis_url, point, how, database=database)
+        finally:
+            databases.put_nowait(database)
+
+    return await asyncio.gather(*(one(point, how) for point, how in wanted))
+
+
+def everything() -> list[tuple[str, How]]:
+    """Every point, killed and stopped."""
+    ways: tuple[How, ...] = ("kill", "stop")
+    return [(point, how) for point in POINTS for how in ways]

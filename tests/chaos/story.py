@@ -1,0 +1,255 @@
+"""One incident from the first cry to the acknowledged page, as patient people live it: who sees no effect tries again.
+
+It passes every crash point. What it must leave behind in the workspace, in the world and on the timeline, each exactly
+once, is ``EXPECTED``; ``effects`` counts what is there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bot.domain.errors import UserError
+from bot.sandbox.server import Sandbox
+from bot.sandbox.world import World
+from bot.services.ports import Store
+from bot.slack.posting import opaque_key
+from tests.scenarios.conftest import said
+
+Json = dict[str, Any]
+
+TRIES = 4
+PATIENCE_S = 7.0
+"""A crash, a start, and the lease of who died: about 4 s on a busy machine."""
+READY_S = 25.0
+INCIDENT = "inc-1"
+USER = "user_2demo"
+SESSIONS = 7
+LEVEL_2_AFTER_S = 15 * 60
+
+EXPECTED: Counter[str] = Counter(
+    {
+        "room": 1,
+        "message card": 1,
+        "message announcement": 1,
+        "message reply": 1,
+        "message mention of level 1": 1,
+        "message mention of level 2": 1,
+        "message run": 1,
+        "message prompt": 1,
+        "page of U0ONCALL": 1,
+        "page of U0LEAD": 1,
+        "member U0SUPPORT": 1,
+        "member U0ONCALL": 1,
+        "member U0LEAD": 1,
+        "bookmark": 1,
+        "topic": 1,
+        "session revoked": SESSIONS,
+        "fact incident_opened": 1,
+        "fact diagnostics_started": 1,
+        "fact room_opened": 1,
+        "fact responder_joined": 3,
+        "fact diagnostic_recorded": 3,
+        "fact level_reached": 2,
+        "fact page_sent": 2,
+        "fact step_ticked": 1,
+        "fact severity_changed": 1,
+        "fact run_requested": 1,
+        "fact run_previewed": 1,
+        "fact run_confirmed": 1,
+        "fact run_finished": 1,
+        "fact acknowledged": 1,
+        "fact status_changed": 1,
+    }
+)
+
+
+class Story:
+    """The story in one workspace. ``store`` is where its incident is."""
+
+    def __init__(self, sandbox: Sandbox, world: World, store: Store) -> None:
+        self.sandbox = sandbox
+        self.workspace = sandbox.workspace
+        self.world = world
+        self.store = store
+        self._asked_ts = ""
+
+    # -- living it -------------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """All of it. Raises: TimeoutError that names what never came."""
+        await self.open()
+        await self.tick()
+        await self.change_severity()
+        await self.run()
+        await self.let_it_escalate()
+        await self.acknowledge()
+        await self._see(lambda: not self.missing(), lambda: f"what is missing: {sorted(self.missing())}", READY_S)
+
+    async def open(self) -> None:
+        """Somebody cries, and somebody else asks. Slack itself repeats what was not acknowledged."""
+        asked = await self.workspace.say("developer", "general", "is auth not working for anybody else?")
+        self._asked_ts = str(asked.ts)
+        await self.workspace.say("support-agent", "support", "auth is not working!!")
+        await self._see(lambda: self.rooms() and self.card(), "the card", READY_S)
+        await self._see(lambda: "Diagnose again" in said(self.card()), "the diagnosis", READY_S)
+        await self._see(lambda: {"U0SUPPORT", "U0ONCALL"} <= set(self.rooms()[0].members), "the people", READY_S)
+        await self._see(lambda: self.workspace.dm("oncall"), "the page of on-call", READY_S)
+
+    async def tick(self) -> None:
+        """Done by hand."""
+        await self._patiently(
+            lambda: self._press("tick", "do:confirm"), lambda: "✅ 2. Confirm outage" in said(self.card()), "the tick"
+        )
+
+    async def change_severity(self) -> None:
+        """By a command."""
+        await self._patiently(
+            lambda: self.workspace.command("support-agent", self.rooms()[0].name, "/incident severity SEV2"),
+            lambda: "SEV2" in said(self.card()),
+            "the severity",
+        )
+
+    async def run(self) -> None:
+        """Form, preview, confirmation, effect."""
+
+        def seen(text: str) -> Json | None:
+            return next((one for one in self.workspace.messages(self.rooms()[0].name) if text in said(one)), None)
+
+        def form() -> Json | None:
+            return next(iter(reversed(self.workspace.views("support-agent"))), None)
+
+        async def submit() -> None:
+            view = form()
+            if view:
+                await self.workspace.submit_view("support-agent", view["id"], {"param:user_id": {"value": USER}})
+
+        async def confirm() -> None:
+            shown = seen("What would happen")
+            if shown:
+                await self.workspace.click("support-agent", self.rooms()[0].name, shown["ts"], "confirm_run")
+
+        await self._patiently(lambda: self._press("run_step", "do:revoke"), form, "the form")
+        await self._patiently(submit, lambda: seen("What would happen"), "the preview")
+        await self._patiently(confirm, lambda: seen("finished at"), "the effect")
+
+    async def let_it_escalate(self) -> None:
+        """Nobody acknowledges for a quarter of an hour."""
+        await self.sandbox.clock.advance(LEVEL_2_AFTER_S)
+        await self._see(lambda: self.workspace.dm("engineering-lead"), "the page of the lead", READY_S)
+
+    async def acknowledge(self) -> None:
+        """From the page."""
+
+        async def press() -> None:
+            page = self.workspace.dm("engineering-lead")[0]
+            await self.workspace.click("engineering-lead", "@muster", page["ts"], "acknowledge")
+
+        await self._patiently(press, lambda: "has it" in said(self.workspace.dm("oncall")[0]), "the acknowledgement")
+
+    async def _press(self, action_id: str, block_id: str) -> None:
+        room = self.rooms()[0]
+        await self.workspace.click("support-agent", room.name, self.card()["ts"], action_id, block_id=block_id)
+
+    async def _patiently(self, act: Callable[[], Awaitable[Any]], done: Callable[[], Any], what: str) -> None:
+        for attempt in range(TRIES):
+            try:
+                await act()
+            except UserError:  # the button is gone: what was wanted may just not be drawn yet
+                pass
+            try:
+                await self._see(done, what, PATIENCE_S)
+            except TimeoutError:
+                if attempt == TRIES - 1:
+                    raise
+            else:
+                return
+
+    async def _see(self, done: Callable[[], Any], what: str | Callable[[], str], timeout_s: float) -> None:
+        try:
+            await self.sandbox.wait_for(done, timeout_s=timeout_s)
+        except TimeoutError:
+            raise TimeoutError(what if isinstance(what, str) else what()) from None
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def rooms(self) -> list[Any]:
+        """The incident rooms."""
+        return [channel for channel in self.workspace.channels if channel.name.startswith("inc-")]
+
+    def card(self) -> Json:
+        """The card of the first room; {} when there is none yet."""
+        keys = {opaque_key(INCIDENT, "card")}
+        found = [one for room in self.rooms() for one in self.workspace.messages(room.name) if _key(one) in keys]
+        return found[0] if found else {}
+
+    def visible(self) -> Counter[str]:
+        """How often each effect is there, as far as the workspace and the world show it."""
+        names = self._names()
+        counts: Counter[str] = Counter(room=len(self.rooms()))
+        for channel in self.workspace.channels:
+            for message in channel.messages.values():
+                if _key(message):
+                    counts[names.get(_key(message), f"message of nobody in {channel.name}")] += 1
+        for room in self.rooms():
+            counts.update(f"member {user}" for user in room.members if user in ("U0SUPPORT", "U0ONCALL", "U0LEAD"))
+            counts["bookmark"] += len(room.bookmarks)
+            counts["topic"] += room.topic.value.startswith("SEV2 · investigating")
+        live = len(self.world.clerk.live_sessions(USER))
+        counts["session revoked"] = sum(row["status"] == 200 for row in self._revocations()) if live == 0 else SESSIONS - live
+        return counts
+
+    def _names(self) -> dict[str, str]:
+        room = {
+            "card": "card",
+            "announcement": "announcement",
+            "mention:1:1": "mention of level 1",
+            "mention:1:2": "mention of level 2",
+            "run:r1": "run",
+        }
+        names = {opaque_key(INCIDENT, key): f"message {name}" for key, name in room.items()}
+        for message in self.workspace.messages("support"):
+            names[opaque_key(INCIDENT, f"reply:C0SUPPORT:{message['ts']}")] = "message reply"
+        names[opaque_key("prompt", f"prompt:C0GENERAL:{self._asked_ts}")] = "message prompt"
+        for level, contact, user in ((1, "on-call", "U0ONCALL"), (2, "engineering-lead", "U0LEAD"), (3, "cto", "U0CTO")):
+            names[opaque_key(INCIDENT, f"{INCIDENT}:g1:page:{level}:{contact}:{user}")] = f"page of {user}"
+        return names
+
+    def missing(self) -> Counter[str]:
+        """What should be visible by now and is not."""
+        visible = Counter({name: count for name, count in EXPECTED.items() if not name.startswith("fact ")})
+        return visible - self.visible()
+
+    async def effects(self) -> Counter[str]:
+        """How often each effect happened, the facts of the timeline included."""
+        counts = self.visible()
+        entries = await self.store.timeline(INCIDENT)
+        counts.update(f"fact {entry.fact.kind}" for entry in entries)
+        if await self.store.version("inc-2"):
+            counts["a second incident"] += 1
+        return counts
+
+    def _revocations(self) -> list[Json]:
+        return [row for row in self.world.ledger if row["provider"] == "clerk" and row["path"].endswith("/revoke")]
+
+    def repeats(self) -> list[str]:
+        """What is not natural to repeat and was asked for more than once, with what became of the first time."""
+        asked: dict[str, list[str]] = {}
+        for call in self.sandbox.calls:
+            thing = None
+            if call.method == "conversations.create":
+                thing = "create"
+            elif call.method == "chat.postMessage":
+                payload = (call.structure("metadata") or {}).get("event_payload") or {}
+                thing = f"post {self._names().get(payload.get('key', ''), 'of nobody')}"
+            if thing:
+                asked.setdefault(thing, []).append("done" if call.ok and not call.note else call.note or str(call.error))
+        for row in self._revocations():
+            asked.setdefault(f"revoke {row['path']}", []).append(f"HTTP {row['status']}")
+        return [f"{thing}: {', '.join(answers)}" for thing, answers in asked.items() if len(answers) > 1]
+
+
+def _key(message: Json) -> str:
+    payload = (message.get("metadata") or {}).get("event_payload") or {}
+    return str(payload.get("key", ""))
