@@ -165,7 +165,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
 
         desk = Desk(store=front, clock=clock, catalog=catalog)
         people = People(slack)
-        answers = Answers(session)
+        answers = Answers(session, api_url=settings.slack_api_url)
         stack.push_async_callback(answers.close, grace_s=GRACE_S)
         tools = Tools(
             desk=desk,

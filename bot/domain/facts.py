@@ -69,10 +69,11 @@ class LadderLevel(_Value):
 
 
 class Candidate(_Value):
-    """A runbook that may fit, offered when the words named several."""
+    """A runbook to choose. ``fits``: the words named it, beside others; else it is offered because they named none."""
 
     id: str
     title: str
+    fits: bool = True
 
 
 class IncidentOpened(_Value):
@@ -90,12 +91,16 @@ class IncidentOpened(_Value):
     ladder: tuple[LadderLevel, ...]
     runbook: Runbook | None
     candidates: tuple[Candidate, ...] = ()
+    """The runbooks to choose from while none is certain, the likeliest first."""
+    unique_key: str | None = None
+    """What keeps a second incident of the same thing away; None where nothing is known to be the same, and for drills."""
 
 
 class RunbookChosen(_Value):
     kind: Literal["runbook_chosen"] = "runbook_chosen"
     runbook: Runbook
     ladder: tuple[LadderLevel, ...]
+    unique_key: str | None = None
 
 
 class DeclaredAgain(_Value):

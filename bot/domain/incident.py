@@ -104,6 +104,7 @@ class Incident:
     ladder: tuple[LadderLevel, ...]
     runbook: Runbook | None
     candidates: tuple[Candidate, ...]
+    unique_key: str | None
     version: int
     digest: str
     declared_again: tuple[tuple[Moment, Origin], ...] = ()
@@ -229,6 +230,7 @@ def _open(entry: Entry, fact: facts.IncidentOpened) -> Incident:
         ladder=fact.ladder,
         runbook=fact.runbook,
         candidates=fact.candidates,
+        unique_key=fact.unique_key,
         version=entry.seq,
         digest=entry.digest,
         ladder_started_at=entry.at,
@@ -248,7 +250,14 @@ def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _runbook_chosen(incident: Incident, entry: Entry, fact: facts.RunbookChosen) -> Incident:
-    return replace(incident, runbook=fact.runbook, ladder=fact.ladder, candidates=(), service=fact.runbook.service)
+    return replace(
+        incident,
+        runbook=fact.runbook,
+        ladder=fact.ladder,
+        candidates=(),
+        service=fact.runbook.service,
+        unique_key=fact.unique_key,
+    )
 
 
 def _declared_again(incident: Incident, entry: Entry, fact: facts.DeclaredAgain) -> Incident:

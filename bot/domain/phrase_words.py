@@ -8,8 +8,10 @@ runbooks, and what a match means.
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Sequence, Set
 from typing import NamedTuple
+
+from bot.domain.text import normalized
 
 MESSAGE_MAX_CHARS = 40_000
 """Slack cuts longer messages: docs.slack.dev/reference/methods/chat.postMessage, "truncating content"."""
@@ -86,6 +88,9 @@ _EMOJI = re.compile(r":[a-z0-9_+'\-]{1,100}:(?:skin-tone-[2-6]:)?")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 _ENTITY = re.compile("|".join(_ENTITIES))
 _ROUGH_WORD = re.compile(r"[^\W_]+")
+_WHOLE_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_VANISHES = re.compile(r"[<&@#/\\]|:\S|[^\W_][._][^\W_]")
+"""Where markup, an entity, an emoji or an address may be; code and quotes end a sentence, which no phrase spans."""
 _APOSTROPHES = str.maketrans("’‘ʼ`", "''''", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _PLAIN_LABEL = re.compile(r"[^./:@\\]*")
 
@@ -136,21 +141,35 @@ class Word(NamedTuple):
 def fold(text: str) -> str:
     """``text`` for comparing: compatibility forms, case, apostrophes and blanks made equal."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
+        text = normalized(text, "NFKC").translate(_APOSTROPHES)
     return " ".join(text.casefold().split())
 
 
-def rough_words(folded: str) -> set[str]:
-    """Everything in ``folded`` that may be a word, addresses and code included: enough to say that nothing matches."""
-    words = set(_ROUGH_WORD.findall(folded))
-    if not words.isdisjoint(_SHORT_FORMS):
-        words |= _LONG_FORMS
-    return words
+def rough_words(folded: str) -> list[str]:
+    """Everything in ``folded`` that may be a word, in order, addresses and code included, contractions in pieces."""
+    return _ROUGH_WORD.findall(folded)
+
+
+def long_forms(words: Set[str]) -> Set[str]:
+    """``words``, with those into which contractions among them may expand."""
+    return words if words.isdisjoint(_SHORT_FORMS) else words | _LONG_FORMS
+
+
+def in_sequence(folded: str, rough: Sequence[str]) -> Sequence[str] | None:
+    """The words of ``folded``, of which `message_words` leaves out some but never brings together two that are apart here.
+
+    None when it might: something stands in the text that is taken out from between two words. ``rough``: its `rough_words`.
+    """
+    if _VANISHES.search(folded):
+        return None
+    if "'" not in folded and _SHORT_FORMS.isdisjoint(rough):
+        return rough
+    return [part for word in _WHOLE_WORD.findall(folded) for part in _expand(word)]
 
 
 def phrase_key(phrase: str) -> tuple[str, ...]:
     """The words of a phrase by which it is found: without fillers where two other words are left, and expanded."""
-    words = [part for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", _normalize(phrase)) for part in _expand(word)]
+    words = [part for word in _WHOLE_WORD.findall(_normalize(phrase)) for part in _expand(word)]
     telling = [word for word in words if word not in SKIPPED]
     return tuple(telling if len(telling) > 1 else words)
 
@@ -179,7 +198,7 @@ def _singular(word: str) -> str:
 
 def _normalize(text: str) -> str:
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
+        text = normalized(text, "NFKC").translate(_APOSTROPHES)
     return text.casefold()
 
 

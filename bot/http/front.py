@@ -119,7 +119,8 @@ class _Door:
         if data is not None and not isinstance(data, dict):
             return "malformed", _text(400, "not readable")
         if data is not None and data.get("type") == "url_verification":
-            return "url_verification", _text(200, str(data.get("challenge", ""))[:1_000])
+            challenge = str(data.get("challenge", ""))[:1_000]
+            return "url_verification", _text(200, challenge.encode("utf-8", "replace").decode())
         if data is not None and data.get("type") == "event_callback":
             event = data.get("event")
             if not isinstance(event, dict):

@@ -7,40 +7,13 @@ Called by every client on whatever it keeps of a reply, and by the action runner
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from bot.domain.redaction import MASK as MASK
+from bot.domain.redaction import redact as redact
 from bot.domain.text import clean, cut
 
-MASK = "[redacted]"
-
-_SECRETS = re.compile(
-    "|".join(
-        (
-            r"xox[a-z]-[A-Za-z0-9-]+",  # Slack tokens
-            r"xapp-[A-Za-z0-9-]+",
-            r"\b[sa]k_(?:live|test)_[A-Za-z0-9]+",  # Clerk and Stripe secret keys
-            r"whsec_[A-Za-z0-9+/=_-]+",  # Svix and Standard Webhooks
-            r"eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",  # JSON Web Tokens
-            r"-----BEGIN [^-]{1,60}-----.*?(?:-----END [^-]{1,60}-----|$)",
-            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-            r"\bgh[pousr]_\w{20,}",
-            r"\bBearer\s+[^\s,;]+",
-            r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",  # user:password in a URL
-        )
-    ),
-    re.IGNORECASE | re.DOTALL,
-)
-
 _LONGEST_CHARS = 20_000
-
-
-def redact(text: str, known: Iterable[str] = ()) -> str:
-    """``text`` with ``known`` secrets, and whatever is shaped like a secret, replaced by ``MASK``."""
-    for secret in known:
-        if secret:
-            text = text.replace(secret, MASK)
-    return _SECRETS.sub(MASK, text)
 
 
 def foreign_text(text: object, *, max_chars: int = 120) -> str:

@@ -12,7 +12,6 @@ from bot.domain.service import find_unset
 from bot.services.ports import Task
 from bot.services.worker import Performed
 
-
 RAN_AGAIN = "An earlier attempt was interrupted; what it did is done and is not counted here."
 
 

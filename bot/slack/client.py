@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -19,6 +20,11 @@ from bot.domain.errors import MusterError, PermanentError, TemporaryError, Unkno
 from bot.services.desk import FencedError
 from bot.services.ports import Lease
 from bot.slack.limits import Limits
+
+if TYPE_CHECKING:  # only the types of what a connector is handed are not public names of aiohttp
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 CALL_TIMEOUT_S = 10
 KEEPALIVE_S = 60
@@ -60,10 +66,27 @@ _REMEDIES = {
 }
 
 
+_LEASE: ContextVar[Lease | None] = ContextVar("lease", default=None)
+"""Of the task that this call is made for; set by ``SlackApi.call`` for its own request only."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Looks at the lease when the connection is there, the last moment before the request leaves: making a connection takes
+    round trips, and the process may be stopped in them."""
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        lease = _LEASE.get()
+        if lease and lease.is_over:
+            connection.close()
+            raise FencedError("it comes too late: another worker may do it by now")
+        return connection
+
+
 def make_session() -> aiohttp.ClientSession:
     """The one session towards Slack; close it at the end."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S, limit=100),
+        connector=_Connector(keepalive_timeout=KEEPALIVE_S, limit=100),
         timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
     )
 
@@ -106,13 +129,15 @@ class SlackApi:
         channel_id = arguments.get("channel")
         if self.limits:
             await self.limits.enter(method, channel_id, urgent=urgent)
-        if self._lease.is_over:
-            raise FencedError(f"{method} comes too late: another worker may do it by now")
         started = time.monotonic()
         outcome = "ok"
+        lease = _LEASE.set(self._lease)
         try:
             response = await self.client.api_call(method, data=_form(arguments))
             return dict(response.data) if isinstance(response.data, dict) else {}
+        except FencedError:
+            outcome = "fenced"
+            raise
         except (SlackApiError, aiohttp.ClientError, OSError, ValueError, AttributeError) as error:
             # slack_sdk stumbles over a 200 that is text (AttributeError) or not UTF-8 (ValueError): a proxy's page
             translated = _translate(method, error)
@@ -121,6 +146,7 @@ class SlackApi:
                 await self.limits.pause(method, channel_id, seconds=translated.retry_after_s)
             raise translated from error
         finally:
+            _LEASE.reset(lease)
             self._on_call(method, outcome, time.monotonic() - started)
 
 

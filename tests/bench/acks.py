@@ -79,9 +79,7 @@ async def _all_at_once(quick: bool) -> str:
             async with muster_server(runbooks=runbooks) as muster:
                 muster.sandbox.web_api.latency_s = LATENCY_S
                 bodies = _declarations(muster)
-                sent = await send(
-                    muster.url, bodies, secret=muster.signing_secret, content_type=FORM_TYPE, connections=BURST
-                )
+                sent = await send(muster.url, bodies, secret=muster.signing_secret, content_type=FORM_TYPE, connections=BURST)
                 acks.append(sent.require_ok().latencies_ms)
                 again = list(itertools.islice(itertools.cycle(_declarations(muster, again=True)), AFTER))
                 after.append(await _acks(muster.url, again, muster.signing_secret))
@@ -97,7 +95,9 @@ async def _all_at_once(quick: bool) -> str:
         plain("p99", percentile(later, 0.99), "ms", digits=1),
         at_most("acknowledgements that took more than 3 s", late, 0, "", digits=0),
     ]
-    head = f"{BURST} different incidents declared at once, {LATENCY_S * 1000:.0f} ms for each call to Slack; {len(acks)} fresh bots"
+    head = (
+        f"{BURST} different incidents declared at once, {LATENCY_S * 1000:.0f} ms for each call to Slack; {len(acks)} fresh bots"
+    )
     return table(head, rows)
 
 

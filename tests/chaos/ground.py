@@ -121,8 +121,7 @@ class Replica(BotProcess):
 
     async def until_stopped(self) -> None:
         """Wait until it stopped at its point."""
-        status = Path(f"/proc/{self.pid}/stat")
-        while status.read_text("ascii").rpartition(")")[2].split()[0] != "T":  # noqa: ASYNC110 - nobody tells
+        while not _is_stopped(self.pid):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LOOK_EVERY_S)
 
     def go_on(self) -> None:
@@ -136,6 +135,10 @@ class Replica(BotProcess):
     def cries(self) -> list[dict[str, Any]]:
         """What it logged that only a fault of Muster's own explains."""
         return [line for event in ("task_crashed", "request_crashed", "task_not_understood") for line in self.logged(event)]
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] == "T"
 
 
 class Ground:

@@ -61,24 +61,29 @@ async def try_point(redis_url: str, point: str, how: How, *, number: int = 1, da
         first = site.replica()
         await first.start(crash_at=f"{point}:{number}" + (":stop" if how == "stop" else ""))
         site.sandbox.bot_url = first.url
-        rescue = asyncio.create_task(_rescue(site, first, how), name="rescue")
+        rescue = _Rescue(site, first, how)
+        running = asyncio.create_task(rescue.run(), name="rescue")
+        fault = ""
         try:
             await story.live()
+            if rescue.reached:
+                await running
             await asyncio.sleep(QUIET_S)
         except TimeoutError as error:
-            return Cell(point=point, number=number, how=how, reached=rescue.done(), fault=f"never came: {error}")
+            fault = f"never came: {error}"
         finally:
-            reached = rescue.done()
-            rescue.cancel()
+            running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await rescue
+                await running
+        if fault:
+            return Cell(point=point, number=number, how=how, reached=rescue.reached, fault=fault)
         effects = await story.effects()
         cries = [str(line.get("exception", line))[-300:] for replica in site.replicas for line in replica.cries()]
         return Cell(
             point=point,
             number=number,
             how=how,
-            reached=reached,
+            reached=rescue.reached,
             lost=EXPECTED - effects,
             doubled=effects - EXPECTED,
             repeats=tuple(story.repeats()),
@@ -86,22 +91,32 @@ async def try_point(redis_url: str, point: str, how: How, *, number: int = 1, da
         )
 
 
-async def _rescue(site: Ground, first: Replica, how: How) -> None:
-    if how == "kill":
-        await first.until_dead()
-        await first.start()
-        return
-    await first.until_stopped()
-    second = site.replica()
-    await second.start()
-    site.sandbox.bot_url = second.url
-    await asyncio.sleep(ASLEEP_S)
-    first.go_on()
+class _Rescue:
+    """Waits for the crash, then does what a platform does."""
+
+    def __init__(self, site: Ground, first: Replica, how: How) -> None:
+        self._site = site
+        self._first = first
+        self._how = how
+        self.reached = False
+
+    async def run(self) -> None:
+        """Until the bot is whole again."""
+        if self._how == "kill":
+            await self._first.until_dead()
+            self.reached = True
+            await self._first.start()
+            return
+        await self._first.until_stopped()
+        self.reached = True
+        second = self._site.replica()
+        await second.start()
+        self._site.sandbox.bot_url = second.url
+        await asyncio.sleep(ASLEEP_S)
+        self._first.go_on()
 
 
-async def try_all(
-    redis_url: str, wanted: Iterable[tuple[str, How]], *, at_once: int = 2, first_database: int = 1
-) -> list[Cell]:
+async def try_all(redis_url: str, wanted: Iterable[tuple[str, How]], *, at_once: int = 2, first_database: int = 1) -> list[Cell]:
     """Each of ``wanted``, so many at once, in its order; each has a database of its own."""
     databases: asyncio.Queue[int] = asyncio.Queue()
     for database in range(first_database, first_database + at_once):

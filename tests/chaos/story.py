@@ -6,6 +6,7 @@ once, is ``EXPECTED``; ``effects`` counts what is there.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -154,10 +155,8 @@ class Story:
 
     async def _patiently(self, act: Callable[[], Awaitable[Any]], done: Callable[[], Any], what: str) -> None:
         for attempt in range(TRIES):
-            try:
+            with contextlib.suppress(UserError):  # the button is gone: what was wanted may just not be drawn yet
                 await act()
-            except UserError:  # the button is gone: what was wanted may just not be drawn yet
-                pass
             try:
                 await self._see(done, what, PATIENCE_S)
             except TimeoutError:

@@ -64,7 +64,9 @@ def test_every_call_names_a_point() -> None:
                 names = [node.args[0].body, node.args[0].orelse] if isinstance(node.args[0], ast.IfExp) else [node.args[0]]
                 called.update((str(ast.literal_eval(name)), len(node.args) == 2) for name in names)
     unknown = [
-        name for name, half in called if (not any(point.startswith(f"{name}.") for point in POINTS) if half else name not in POINTS)
+        name
+        for name, half in called
+        if (not any(point.startswith(f"{name}.") for point in POINTS) if half else name not in POINTS)
     ]
     assert unknown == []
     assert len(called) > 15
@@ -88,9 +90,7 @@ def test_what_is_not_a_point_is_refused(crash_at: str) -> None:
 def test_it_dies_at_the_pass_that_was_named() -> None:
     """With the code of SIGKILL, and nothing after it."""
     script = DIES + "print('once', flush=True); crashpoint('room.created'); print('twice')"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "room.created:2"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script, "room.created:2"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (KILLED, "once\n")
 
 

@@ -68,6 +68,9 @@ def test_words_that_fit_nothing_open_with_the_default_severity(catalog: Catalog)
     assert incident.severity is catalog.default_severity
     assert story.claims == set()
     assert "inc-1:g1:level:1" in story.tasks
+    assert [candidate.id for candidate in incident.candidates] == list(catalog.runbooks)
+    story.do(ChooseRunbook(runbook_id=OUTAGE))
+    assert story.claims == {f"open:{OUTAGE}"}
 
 
 def test_words_that_fit_several_open_at_once_and_ask_which(catalog: Catalog) -> None:

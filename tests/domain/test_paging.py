@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -67,6 +68,14 @@ def test_acknowledging_twice_says_who_has_it(story: Story) -> None:
         story.do(Acknowledge(via="slack"), by="U8")
     with pytest.raises(UserError, match="You already"):
         story.do(Acknowledge(via="slack"), by="U9")
+
+
+def test_the_same_page_is_recorded_once(story: Story) -> None:
+    """A worker that had lost its lease says it again; a page that went out a second time is a fact."""
+    story.do(ReachLevel(level=1, generation=1), by="muster")
+    story.do(paged(story), by="muster")
+    assert story.do(paged(story), by="muster").facts == ()
+    assert story.do(replace(paged(story), messages=(("D9", "2.0"),)), by="muster").facts != ()
 
 
 def test_a_page_in_flight_when_somebody_acknowledged_is_recorded_as_that(story: Story) -> None:

@@ -123,6 +123,16 @@ def test_the_next_step_is_the_first_open_one(story: Story) -> None:
     assert second.step.id == "logs"
 
 
+def test_a_second_reading_of_a_round_is_dropped(story: Story) -> None:
+    """Of a worker that was stopped, lost its lease and woke up late."""
+    first, second = (Outcome(state=state, summary="seen") for state in (State.OK, State.UNKNOWN))
+    story.do(RecordDiagnostic(diagnostic_id="status", round=1, outcome=first))
+    assert story.do(RecordDiagnostic(diagnostic_id="status", round=1, outcome=second)).facts == ()
+    assert story.incident.readings["status"].outcome == first
+    story.do(RunDiagnostics())
+    assert story.do(RecordDiagnostic(diagnostic_id="status", round=2, outcome=second)).facts != ()
+
+
 def test_a_reading_of_an_old_round_is_dropped(story: Story) -> None:
     """A slow answer of the first round does not cover the second."""
     story.do(RunDiagnostics())

@@ -52,8 +52,7 @@ def test_the_salt_makes_equal_facts_differ() -> None:
     """So that a digest says nothing about a short text."""
     fact = facts.ResponderJoined(user_id="U1")
     first, second = (
-        chain([fact], after_seq=0, after_digest="0" * 64, at=at(), by="U1", salts=[salt])[0]
-        for salt in ("00" * 16, "11" * 16)
+        chain([fact], after_seq=0, after_digest="0" * 64, at=at(), by="U1", salts=[salt])[0] for salt in ("00" * 16, "11" * 16)
     )
     assert first.body_digest != second.body_digest
 

@@ -81,16 +81,22 @@ class Lines:
 
     async def open(self, url: str, **options: Any) -> Line:
         """A connection, before anything was said."""
-        line = Line(await self._session.ws_connect(url, **options))
+        line = Line(await self._session.ws_connect(url, timeout=aiohttp.ClientWSTimeout(ws_close=0.5), **options))
         self._held.append(line)
         return line
+
+    async def close(self) -> None:
+        """Close all of them."""
+        await asyncio.gather(*(line.ws.close() for line in self._held))
 
 
 @pytest.fixture
 async def web(sandbox: Sandbox) -> AsyncIterator[Lines]:
     """Where connections are opened from."""
     async with aiohttp.ClientSession() as session:
-        yield Lines(session)
+        lines = Lines(session)
+        yield lines
+        await lines.close()
 
 
 async def address(sandbox: Sandbox, token: str = APP_TOKEN) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from bot.domain.commands import DeclareAgain
 from bot.domain.facts import Origin, Status
+from bot.sandbox.models import TEAM_ID
 from tests.scenarios.conftest import Stage, said
 from tests.security.support import (
     click_of,
@@ -40,7 +42,7 @@ async def test_the_title_is_nowhere_but_in_its_room(stage: Stage, room: Any) -> 
     """Everything that can be asked or seen from outside, by people who are not in it, and all that was sent to Slack."""
     workspace = stage.workspace
     heard: list[str] = []
-    for typed in ("list", "status", "ack", "resolve", "severity SEV2", "help", "clerk down", "payrol of the bord"):
+    for typed in ("list", "status", "ack", "resolve", "severity SEV2", "help", "clerk down"):
         result = await workspace.command("support-agent", "support", f"/incident {typed}")
         heard.append(json.dumps(result.response))
     result = await workspace.command("support-agent", "support", "/runbook clerk down")
@@ -94,7 +96,7 @@ async def test_a_refusal_does_not_name_the_room(stage: Stage, room: Any) -> None
     incident = await one_incident(stage)
     form = {
         "type": "view_submission",
-        "team": {"id": "T0SANDBOX"},
+        "team": {"id": TEAM_ID},
         "user": {"id": "U0SUPPORT"},
         "view": {
             "id": "V1",
@@ -105,7 +107,6 @@ async def test_a_refusal_does_not_name_the_room(stage: Stage, room: Any) -> None
             "state": {"values": {"reason": {"value": {"value": "because"}}}},
         },
     }
-    form["team"] = click_of("x", "x", user="U1", channel="C1")["team"]
     status, answer = await send(stage, form)
     assert status == 200
     assert "Only people in" in answer
@@ -118,7 +119,7 @@ async def test_the_public_question_does_not_say_that_a_private_incident_was_open
     runbook = stage.muster.desk.catalog.runbooks["clerk-auth-outage"]
     catalog = stage.muster.desk.catalog
     runbooks = {**catalog.runbooks, runbook.id: runbook.model_copy(update={"private": True})}
-    stage.muster.desk.catalog = catalog.model_copy(update={"runbooks": runbooks}) if hasattr(catalog, "model_copy") else catalog
+    stage.muster.desk.catalog = dataclasses.replace(catalog, runbooks=runbooks)
     await stage.workspace.say("developer", "support", "is clerk down?")
     prompt = await stage.sees("support", "Is it happening now?")
     await stage.click("developer", "support", prompt, "open_from_prompt")
@@ -154,11 +155,13 @@ async def test_what_is_said_in_a_channel_with_outsiders_opens_nothing(stage: Sta
     """A channel shared with another organisation reads every answer: no room, no list, no runbook; a mention says why."""
     await stage.workspace.command("developer", "general", "/incident unauthorized access detected")
     await stage.room()
-    for number, event in enumerate(
-        [message_of("clerk down", ts="5.1"), message_of("is clerk down?", ts="5.2")]
-        + [{**message_of(f"<@{stage.muster.workspace.bot_user_id}> {words}", ts=f"6.{n}"), "type": "app_mention"}
-           for n, words in enumerate(("list", "status", "clerk down", "help"))]
+    said_before = await stage.workspace.say("developer", "support", "lunch?")
+    me = f"<@{stage.muster.workspace.bot_user_id}>"
+    for number, words in enumerate(
+        ("clerk down", "is clerk down?", f"{me} list", f"{me} status", f"{me} clerk down", f"{me} help")
     ):
+        event = message_of(words, ts=f"6.{number}", thread_ts=said_before.ts)
+        event["type"] = "app_mention" if me in words else "message"
         status, _ = await send(stage, event_of(event, event_id=f"Ev{number}", is_ext_shared_channel=True))
         assert status == 200
     await stage.sees("support", "shared with another organisation")
@@ -175,7 +178,8 @@ async def test_nothing_that_was_sent_names_it_after_the_end(stage: Stage, room: 
     await stage.click("developer", room.name, stage.card(room.name), "resolve")
     await stage.sees(room.name, "resolved")
     await stage.click("developer", room.name, stage.card(room.name), "reopen")
-    await stage.wait(lambda: "Investigating" in said(stage.card(room.name)), "the reopened card")
+    await stage.wait(lambda: "Reopen" not in said(stage.card(room.name)), "the reopened card")
     await stage.sandbox.settled()
+    assert (await one_incident(stage)).status is Status.INVESTIGATING
     assert leaks(json.dumps([stage.messages(name) for name in ("incidents", "support", "general")])) == []
     assert TITLE in everything_sent(stage)

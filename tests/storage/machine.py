@@ -282,6 +282,7 @@ class StoreMachine(RuleBasedStateMachine):
     def reserve(self, delivery: str | None, key: str | None) -> None:
         """A number for a new incident, unless there is no need for one."""
         self._history.say(f"reserve(delivery={delivery}, unique_key={key})")
+        self._model.ended = set()
         expected = self._model.reserve(delivery, key)
         answer = self._server.ask(self._any.reserve(delivery=delivery, unique_key=key))
         self._look()

@@ -13,7 +13,7 @@ from bot.domain.commands import (
     RecordRoom,
     RecordRoomFailure,
 )
-from bot.domain.decisions.base import Context, Decision, ladder_task_ids, ladder_tasks, open_key, require_going_on
+from bot.domain.decisions.base import Context, Decision, ladder_task_ids, ladder_tasks, require_going_on
 from bot.domain.decisions.opening import targets_of
 from bot.domain.errors import UserError
 from bot.domain.facts import Status
@@ -29,7 +29,7 @@ def change_status(incident: Incident, command: ChangeStatus, context: Context) -
     check_move(incident.status, command.status)
     reason = clean(command.reason, max_chars=REASON_MAX_CHARS)
     fact = facts.StatusChanged(status=command.status, reason=reason)
-    key = _open_key(incident)
+    key = incident.unique_key
     if command.status in _ENDS:
         return Decision(
             facts=(fact,),
@@ -43,14 +43,6 @@ def change_status(incident: Incident, command: ChangeStatus, context: Context) -
             claims=(key,) if key else (),
         )
     return Decision(facts=(fact,))
-
-
-def _open_key(incident: Incident) -> str | None:
-    if incident.drill:
-        return None
-    if incident.runbook:
-        return open_key((incident.runbook.id,))
-    return open_key(tuple(candidate.id for candidate in incident.candidates))
 
 
 def change_severity(incident: Incident, command: ChangeSeverity, context: Context) -> Decision:

@@ -15,6 +15,9 @@ from bot.domain.severity import Severity
 from bot.domain.tasks import TaskRequest, diagnose_task
 from bot.domain.text import TITLE_MAX_CHARS, clean
 
+MOST_CANDIDATES = 100
+"""As many entries as a menu in Slack may have."""
+
 
 def incident_id(number: int) -> str:
     """The id of the incident ``number``."""
@@ -33,6 +36,7 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
     title = clean(command.title, max_chars=TITLE_MAX_CHARS) or (likeliest.title if likeliest else "Something is broken")
     ladder = ladder_of(catalog, likeliest)
     identity = incident_id(command.number)
+    key = None if command.drill else open_key(command.runbook_ids)
     opened = facts.IncidentOpened(
         incident_id=identity,
         number=command.number,
@@ -46,15 +50,20 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
         targets=targets_of(catalog, severity),
         ladder=ladder,
         runbook=runbook,
-        candidates=tuple(Candidate(id=item.id, title=item.title) for item in runbooks) if runbook is None else (),
+        candidates=() if runbook else _candidates(catalog, runbooks),
+        unique_key=key,
     )
-    key = None if command.drill else open_key(command.runbook_ids)
     started, diagnosis = _first_diagnosis(identity, runbook, context)
     return Decision(
         facts=(opened, *started),
         tasks=(*ladder_tasks(identity, ladder, 1, context.now), *diagnosis),
         claims=(key,) if key else (),
     )
+
+
+def _candidates(catalog: Catalog, fitting: list[Runbook]) -> tuple[Candidate, ...]:
+    offered = fitting or list(catalog.runbooks.values())
+    return tuple(Candidate(id=one.id, title=one.title, fits=bool(fitting)) for one in offered[:MOST_CANDIDATES])
 
 
 def _runbook(catalog: Catalog, runbook_id: str) -> Runbook:
@@ -121,12 +130,11 @@ def choose_runbook(incident: Incident, command: ChooseRunbook, context: Context)
         if ":level:" in identity and identity not in kept
     )
     started, diagnosis = _first_diagnosis(incident.id, runbook, context)
-    former_key = open_key(tuple(candidate.id for candidate in incident.candidates))
-    claim = None if incident.drill else open_key((runbook.id,))
+    key = None if incident.drill else open_key((runbook.id,))
     return Decision(
-        facts=(facts.RunbookChosen(runbook=runbook, ladder=ladder), *started),
+        facts=(facts.RunbookChosen(runbook=runbook, ladder=ladder, unique_key=key), *started),
         tasks=(*due, *diagnosis),
         cancel=former,
-        claims=(claim,) if claim else (),
-        releases=(former_key,) if former_key and not incident.drill else (),
+        claims=(key,) if key else (),
+        releases=(incident.unique_key,) if incident.unique_key else (),
     )

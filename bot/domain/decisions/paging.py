@@ -9,7 +9,7 @@ from bot.domain.commands import Acknowledge, ReachLevel, RecordPage
 from bot.domain.decisions.base import Context, Decision, ladder_task_ids, require_going_on
 from bot.domain.errors import UserError
 from bot.domain.facts import Status
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, Page
 from bot.domain.tasks import level_task, page_task
 
 TRIAGE_SILENCE_S = 300
@@ -30,8 +30,11 @@ def reach_level(incident: Incident, command: ReachLevel, context: Context) -> De
 
 
 def record_page(incident: Incident, command: RecordPage, context: Context) -> Decision:
-    """The result of a page. A contact who cannot be reached brings the next level forward to now."""
-    if command.generation != incident.generation:
+    """The result of a page. A contact who cannot be reached brings the next level forward to now.
+
+    The same result once more, of a worker that had lost its lease, decides nothing; a page that really went out twice does.
+    """
+    if command.generation != incident.generation or any(_is_same(page, command) for page in incident.pages):
         return Decision()
     if not command.failure:
         sent = facts.PageSent(
@@ -49,6 +52,14 @@ def record_page(incident: Incident, command: RecordPage, context: Context) -> De
     if following is None:
         return Decision(facts=(failed,))
     return Decision(facts=(failed,), tasks=(level_task(incident.id, following.level, incident.generation, context.now),))
+
+
+def _is_same(page: Page, command: RecordPage) -> bool:
+    return (
+        (page.level, page.contact_id, page.via) == (command.level, command.contact_id, command.via)
+        and page.failure == command.failure
+        and set(command.messages) <= set(page.messages)
+    )
 
 
 def acknowledge(incident: Incident, command: Acknowledge, context: Context) -> Decision:

@@ -40,8 +40,10 @@ def run_diagnostics(incident: Incident, command: RunDiagnostics, context: Contex
 
 
 def record_diagnostic(incident: Incident, command: RecordDiagnostic, context: Context) -> Decision:
-    """The result of one diagnostic; one of a round that is not the newest any more is dropped."""
-    if command.round < incident.diagnostics_round:
+    """The result of one diagnostic. Dropped: one of an older round, and a second one of the same round (of a worker that
+    had lost its lease)."""
+    known = incident.readings.get(command.diagnostic_id)
+    if command.round < incident.diagnostics_round or (known and known.round >= command.round):
         return Decision()
     fact = facts.DiagnosticRecorded(diagnostic_id=command.diagnostic_id, round=command.round, outcome=command.outcome)
     return Decision(facts=(fact,))

@@ -135,7 +135,7 @@ def _next(incident: Incident) -> str:
     if not incident.acknowledged:
         return "press *Acknowledge* if you take this: it stops the escalation."
     if incident.candidates:
-        return "choose the runbook that fits."
+        return "choose the runbook that fits, if there is one."
     if Role.INCIDENT_COMMANDER not in incident.roles and incident.severity in (Severity.SEV1, Severity.SEV2):
         return "decide who commands (*Take command*), then go on with the checklist."
     line = checklist.next_line(incident)
@@ -147,6 +147,13 @@ def _next(incident: Incident) -> str:
 
 
 def _runbook_choice(incident: Incident) -> Block:
+    """A button for each runbook that the words named; where they named none, a menu of all there are."""
+    if not incident.candidates:
+        return context("There are no runbooks to choose from.")
+    if not incident.candidates[0].fits:
+        offered = [option(candidate.title, ids.value(incident.id, candidate.id)) for candidate in incident.candidates]
+        menu = select("Choose a runbook", ids.CHOOSE_RUNBOOK, offered)
+        return actions([menu], block_id="choose_runbook")
     buttons = [
         button(
             candidate.title,
@@ -156,7 +163,7 @@ def _runbook_choice(incident: Incident) -> Block:
         )
         for index, candidate in enumerate(incident.candidates[: ids.MOST_CANDIDATES])
     ]
-    return actions(buttons, block_id="choose_runbook") if buttons else context("No runbook fits these words.")
+    return actions(buttons, block_id="choose_runbook")
 
 
 def _buttons(incident: Incident) -> Iterator[Block]:

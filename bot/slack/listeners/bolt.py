@@ -19,15 +19,16 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import ConflictError, MusterError, PermanentError, TemporaryError, UnknownOutcome, UserError
-from bot.domain.text import readable
+from bot.domain.text import TITLE_MAX_CHARS, clean, readable
 from bot.services.crashpoints import crashpoint
 from bot.slack.blocks import ids
 from bot.slack.blocks.parts import escape
 from bot.slack.blocks.views import FieldErrors, notice_view
 from bot.slack.listeners import commands, events
-from bot.slack.listeners.clicks import click, read_click
+from bot.slack.listeners.clicks import click, read_click, trigger_key
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.forms import SENT, open_declare_form
+from bot.slack.listeners.shapes import is_whole
 from bot.slack.listeners.tools import Reply, Tools
 
 _EVERYTHING = re.compile("")
@@ -84,23 +85,9 @@ def _without_token(client: AsyncWebClient) -> AsyncWebClient:
 async def dispatch(app: AsyncApp, body: str, headers: Mapping[str, str]) -> BoltResponse:
     """One request of Slack through Bolt; its signature was checked."""
     request = AsyncBoltRequest(body=body, headers=dict(headers))
-    if not _is_whole(request.body):
+    if not is_whole(request.body):
         return BoltResponse(status=400, body="not readable")
     return await app.async_dispatch(request)
-
-
-def _is_whole(body: Mapping[str, Any]) -> bool:
-    """Whether the parts are there that Bolt looks at, unchecked, before any listener."""
-    if body.get("type") == "block_actions":
-        pressed = body.get("actions")
-        return isinstance(pressed, list) and bool(pressed) and all(_has_text(action, "action_id") for action in pressed)
-    if body.get("type") in ("view_submission", "view_closed"):
-        return _has_text(body.get("view"), "type")
-    return True
-
-
-def _has_text(value: Any, name: str) -> bool:
-    return isinstance(value, dict) and isinstance(value.get(name), str)
 
 
 class Listeners:
@@ -117,6 +104,8 @@ class Listeners:
         event = body.get("event") or {}
         act = events.HANDLED.get(str(event.get("type")))
         if act and self._is_ours(body):
+            if body.get("is_ext_shared_channel"):
+                act = events.AMONG_OUTSIDERS.get(str(event.get("type")), act)
             try:
                 await act(self._tools, event, str(body.get("event_id", "")))
             except (UserError, PermanentError) as refused:
@@ -130,7 +119,7 @@ class Listeners:
             text=str(body.get("text", "")),
             user_id=str(body.get("user_id", "")),
             channel_id=str(body.get("channel_id", "")),
-            delivery=f"command:{body.get('trigger_id')}",
+            delivery=f"command:{trigger_key(body)}",
             how="command",
             trigger_id=str(body.get("trigger_id", "")),
             response_url=str(body.get("response_url", "")),
@@ -208,7 +197,7 @@ class Listeners:
             trigger_id=str(body.get("trigger_id", "")),
             channel_id=str((body.get("channel") or {}).get("id", "")),
             message_ts=str(message.get("thread_ts") or message.get("ts") or body.get("message_ts") or ""),
-            title=" ".join(readable(str(message.get("text", ""))).split()),
+            title=clean(readable(str(message.get("text", ""))), max_chars=TITLE_MAX_CHARS),
         )
 
     async def on_error(self, error: Exception) -> BoltResponse:

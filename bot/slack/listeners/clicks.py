@@ -6,8 +6,9 @@ button was drawn; the ids in the value are claims until they are checked.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,9 +77,14 @@ def read_click(body: dict[str, Any]) -> Click:
         message_ts=str(message.get("ts") or container.get("message_ts") or ""),
         trigger_id=str(body.get("trigger_id", "")),
         response_url=str(body.get("response_url", "")),
-        delivery=f"click:{user_id}:{action_id}:{action.get('action_ts') or body.get('trigger_id')}",
+        delivery=f"click:{user_id}:{action_id}:{action.get('action_ts') or trigger_key(body)}",
         thread_ts=str(message.get("thread_ts") or ""),
     )
+
+
+def trigger_key(body: Mapping[str, Any]) -> str:
+    """Tells one trigger from another. The trigger itself opens forms as this app, so it never stands in a key of Redis."""
+    return hashlib.sha256(str(body.get("trigger_id")).encode()).hexdigest()[:32]
 
 
 async def click(tools: Tools, pressed: Click) -> None:
@@ -106,12 +112,12 @@ async def _incident_of(tools: Tools, pressed: Click) -> tuple[Incident, ids.Targ
 Make = Callable[[ids.Target, Click], Command]
 
 
-def _commanding(make: Make) -> Callable[[Tools, Click], Awaitable[None]]:
-    """An act that is one command of a responder."""
+def _commanding(make: Make, *, certain: bool = False) -> Callable[[Tools, Click], Awaitable[None]]:
+    """An act that is one command of a responder. ``certain``: only of one whom Slack knows."""
 
     async def act(tools: Tools, pressed: Click) -> None:
         incident, target = await _incident_of(tools, pressed)
-        await tools.check_responder(incident, pressed.user_id)
+        await tools.check_responder(incident, pressed.user_id, certain=certain)
         try:
             await tools.desk.handle(incident.id, make(target, pressed), by=pressed.user_id, delivery=pressed.delivery)
         except TakenError as taken:  # a runbook chosen, or an incident reopened, while another one works on the same
@@ -233,7 +239,7 @@ ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
     ids.SKIP: _skip,
     ids.CHOOSE_BRANCH: _commanding(lambda target, pressed: ChooseBranch(step_id=target.thing, branch_id=target.detail)),
     ids.RUN_STEP: _run_step,
-    ids.CONFIRM_RUN: _commanding(lambda target, pressed: ConfirmRun(run_id=target.thing)),
+    ids.CONFIRM_RUN: _commanding(lambda target, pressed: ConfirmRun(run_id=target.thing), certain=True),
     ids.CANCEL_RUN: _commanding(lambda target, pressed: CancelRun(run_id=target.thing)),
     ids.OPEN_FROM_PROMPT: _open_from_prompt,
     ids.DISMISS_PROMPT: _dismiss_prompt,

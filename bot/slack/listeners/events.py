@@ -165,6 +165,29 @@ async def _room(tools: Tools, event: Mapping[str, Any]) -> Incident | None:
     return await tools.desk.find_by_channel(str(event["channel"]))
 
 
+async def _unsaid(tools: Tools, event: Mapping[str, Any], event_id: str) -> None:
+    tools.log.warning("phrase_among_outsiders", channel_id=event.get("channel"))
+
+
+async def _declined(tools: Tools, event: Mapping[str, Any], event_id: str) -> None:
+    """The sentence that says why nothing is answered here, once."""
+    if event.get("bot_id") or event.get("subtype") or not await tools.desk.is_first(f"answer:{_delivery(event)}"):
+        return
+    text = (
+        "This channel is shared with another organisation, so Muster says nothing about incidents here. "
+        f"Write `{tools.command}`: only you read its answers."
+    )
+    thread_ts = str(event.get("thread_ts") or event["ts"])
+    asked = Asked(text="", user_id="", channel_id=str(event["channel"]), delivery="", how="mention", message_ts=thread_ts)
+    tools.answers.soon(_say_in_thread(tools, asked, Reply(text=text)), name="mention declined")
+
+
+AMONG_OUTSIDERS: dict[str, Callable[[Tools, Mapping[str, Any], str], Awaitable[None]]] = {
+    "message": _unsaid,
+    "app_mention": _declined,
+}
+"""What becomes of an event instead, where people of another organisation read along (Slack Connect)."""
+
 HANDLED: dict[str, Callable[[Tools, Mapping[str, Any], str], Awaitable[None]]] = {
     "message": _message,
     "app_mention": _mention,

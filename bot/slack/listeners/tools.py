@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -23,6 +24,20 @@ from bot.slack.people import People, Person
 ANSWER_TIMEOUT_S = 5
 ROOM_WAIT_S = 25
 """How long an answer waits for the room; a response_url lives for 30 minutes, a person's patience does not."""
+
+
+_SLACK_HOSTS = (".slack.com", ".slack-gov.com")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port); empty for what is no plain URL, or carries a user."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "", "", None
+    plain = url.isascii() and url.isprintable() and "\\" not in url and "@" not in parts.netloc
+    return (parts.scheme, (parts.hostname or "").casefold(), port) if plain else ("", "", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +65,9 @@ class Answers:
     They are in memory on purpose: a crash loses an answer to one person, never work. The room invites them anyway.
     """
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, *, api_url: str) -> None:
         self._session = session
+        self._origin = _origin(api_url)
         self._running: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("muster.answers")
 
@@ -71,14 +87,25 @@ class Answers:
         """Say something at a response_url (five times in 30 minutes at the most). What fails is logged: nobody waits."""
         if not response_url:
             return
+        if not self._is_slacks(response_url):
+            self._log.error("answer_not_given", error="the response_url is not Slack's")
+            return
         try:
             async with self._session.post(
-                response_url, json=dict(payload), timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
+                response_url,
+                json=dict(payload),
+                timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S),
+                allow_redirects=False,
             ) as answer:
                 if answer.status != 200:
                     self._log.warning("answer_refused", status=answer.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._log.warning("answer_not_given", error=type(error).__name__)
+
+    def _is_slacks(self, url: str) -> bool:
+        """Of Slack, or of the place that is spoken with instead (the sandbox): an answer holds what only one person may read."""
+        scheme, host, port = _origin(url)
+        return (scheme, host, port) == self._origin or (scheme == "https" and port is None and host.endswith(_SLACK_HOSTS))
 
     async def close(self, *, grace_s: float) -> None:
         """Finish what is being said within ``grace_s`` seconds."""
@@ -123,9 +150,14 @@ class Tools:
             self.log.warning("person_unknown", error=str(error))
             return None
 
-    async def check_person(self, user_id: str) -> None:
-        """Raises: ForbiddenError for guests, bots, and people who left or belong to another workspace."""
+    async def check_person(self, user_id: str, *, certain: bool = False) -> None:
+        """Raises: ForbiddenError for guests, bots, and people who left or belong to another workspace.
+
+        When Slack cannot say who it is, calling for help is allowed all the same; with ``certain`` it is not.
+        """
         person = await self.find_person(user_id)
+        if person is None and certain:
+            raise ForbiddenError("Slack cannot say who you are at the moment, so nothing was done. Try again in a minute.")
         if person is None:
             return
         if person.is_gone or person.is_bot:
@@ -133,12 +165,12 @@ class Tools:
         if person.is_guest or (person.team_id and person.team_id != self.team_id):
             raise ForbiddenError("Guests and people of other workspaces cannot do that; ask a member of the team.")
 
-    async def check_responder(self, incident: Incident, user_id: str) -> None:
+    async def check_responder(self, incident: Incident, user_id: str, *, certain: bool = False) -> None:
         """Nothing for somebody who is in the room. Who was not seen coming in is looked up in Slack and recorded.
 
-        Raises: ForbiddenError for everybody else.
+        ``certain``: for what changes something outside of Slack, see ``check_person``. Raises: ForbiddenError for everybody else.
         """
-        await self.check_person(user_id)
+        await self.check_person(user_id, certain=certain)
         if incident.is_responder(user_id):
             return
         if incident.channel_id and user_id in await self._members(incident.channel_id):
