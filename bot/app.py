@@ -151,6 +151,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
     catalog = read_catalog(settings, specs)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
+        bound = stack.enter_context(_bind(settings))
         session = await stack.enter_async_context(make_session())
         client = make_client(session, token=secrets.bot_token.get_secret_value(), base_url=settings.slack_api_url)
         slack = SlackApi(client, on_call=metrics.called)
@@ -236,7 +237,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         readiness = _Readiness(front, slack, work, sockets)
         port = await _listen(
             stack,
-            settings,
+            bound,
             Front(
                 signing_secret=secrets.signing_secret.get_secret_value().encode() if secrets.signing_secret else None,
                 handle=handle,
@@ -403,20 +404,33 @@ class _Readiness:
         return faults
 
 
-async def _listen(stack: AsyncExitStack, settings: Settings, front: Front) -> int:
-    """The port that is listened on. Raises: ConfigError when it is taken."""
-    app_runner = web.AppRunner(make_front(front), access_log=None, handle_signals=False, shutdown_timeout=GRACE_S)
-    await app_runner.setup()
-    stack.push_async_callback(app_runner.cleanup)
-    site = web.TCPSite(app_runner, settings.host, settings.port)
+def _bind(settings: Settings) -> socket.socket:
+    """The port, taken before anything else is begun; nobody can connect to it yet. Raises: ConfigError when it is taken."""
     try:
-        await site.start()
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
             "stop what uses it, or set PORT (and HOST) to something else"
         ) from error
-    return int(app_runner.addresses[0][1])
+    return bound
+
+
+async def _listen(stack: AsyncExitStack, bound: socket.socket, front: Front) -> int:
+    """The port that is listened on from now on."""
+    app_runner = web.AppRunner(make_front(front), access_log=None, handle_signals=False, shutdown_timeout=GRACE_S)
+    await app_runner.setup()
+    stack.push_async_callback(app_runner.cleanup)
+    await web.SockSite(app_runner, bound).start()
+    return int(bound.getsockname()[1])
 
 
 async def _end_worker(worker: Worker, work: asyncio.Task[None]) -> None:

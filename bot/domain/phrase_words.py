@@ -87,9 +87,10 @@ _MARKUP = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _EMOJI = re.compile(r":[a-z0-9_+'\-]{1,100}:(?:skin-tone-[2-6]:)?")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 _ENTITY = re.compile("|".join(_ENTITIES))
-_ROUGH_WORD = re.compile(r"[^\W_]+")
+_ROUGH_WORD = re.compile(r"[^\W_]+|[.!?;…|]")
 _WHOLE_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_VANISHES = re.compile(r"[<&@#/\\]|:\S|[^\W_][._][^\W_]")
+_WHOLE_WORD_OR_STOP = re.compile(rf"{_WHOLE_WORD.pattern}|[.!?;…|]")
+_VANISHES = re.compile(r"[<&@#/\\]|:\S|[._][^\W_]")
 """Where markup, an entity, an emoji or an address may be; code and quotes end a sentence, which no phrase spans."""
 _APOSTROPHES = str.maketrans("’‘ʼ`", "''''", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _PLAIN_LABEL = re.compile(r"[^./:@\\]*")
@@ -146,7 +147,8 @@ def fold(text: str) -> str:
 
 
 def rough_words(folded: str) -> list[str]:
-    """Everything in ``folded`` that may be a word, in order, addresses and code included, contractions in pieces."""
+    """Everything in ``folded`` that may be a word, in order, addresses and code included, contractions in pieces; and what
+    ends a sentence."""
     return _ROUGH_WORD.findall(folded)
 
 
@@ -156,15 +158,15 @@ def long_forms(words: Set[str]) -> Set[str]:
 
 
 def in_sequence(folded: str, rough: Sequence[str]) -> Sequence[str] | None:
-    """The words of ``folded``, of which `message_words` leaves out some but never brings together two that are apart here.
+    """The words and stops of ``folded``: at least those of `message_words`, none brought together that are apart there.
 
-    None when it might: something stands in the text that is taken out from between two words. ``rough``: its `rough_words`.
+    None when something stands in the text that may be taken out from between two words. ``rough``: its `rough_words`.
     """
     if _VANISHES.search(folded):
         return None
     if "'" not in folded and _SHORT_FORMS.isdisjoint(rough):
         return rough
-    return [part for word in _WHOLE_WORD.findall(folded) for part in _expand(word)]
+    return [part for word in _WHOLE_WORD_OR_STOP.findall(folded) for part in _expand(word)]
 
 
 def phrase_key(phrase: str) -> tuple[str, ...]:

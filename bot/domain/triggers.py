@@ -123,9 +123,16 @@ class PhraseMatcher:
         return False
 
     def _has_phrase_in(self, words: Sequence[str]) -> bool:
-        """A phrase is there, with nothing but fillers between its words; whether in one sentence is not asked."""
-        nodes = map(self._root.below.get, words)
-        return any(node is not None and _goes_on(node, words, position) for position, node in enumerate(nodes, start=1))
+        """A phrase is there, with nothing but fillers between its words."""
+        followed_by = zip(map(self._root.below.get, words), (*words[1:], ""), strict=True)
+        for position, (node, following) in enumerate(followed_by, start=1):
+            if node is None:
+                continue
+            if node.phrase:
+                return True
+            if (following in node.below or following in pw.SKIPPED) and _goes_on(node, words, position):
+                return True
+        return False
 
     def _hits(self, words: Sequence[Word]) -> Iterator[_Hit]:
         position = 0

@@ -89,7 +89,7 @@ class Killed:
         assert len(self.posts("incidents")) == 1
         assert len(stage.workspace.dm("oncall")) == 1, "paged once"
         assert not stage.workspace.dm("engineering-lead")
-        assert len({bookmark.link for bookmark in room.bookmarks}) == len(room.bookmarks)
+        assert len({bookmark["link"] for bookmark in room.bookmarks}) == len(room.bookmarks)
         kinds = [entry.fact.kind for entry in await self.timeline()]
         assert [kinds.count(kind) for kind in ("incident_opened", "room_opened", "level_reached", "page_sent")] == [1, 1, 1, 1]
         assert verify(await self.timeline()) is None
