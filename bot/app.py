@@ -29,7 +29,7 @@ from bot.domain.catalog import Catalog
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.outcome import Outcome, Preview
 from bot.domain.tasks import TaskKind
-from bot.http.front import Front, SlackAnswer, make_front
+from bot.http.front import Front, SlackAnswer, make_front, protocol_logger
 from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.providers import http as provider_http
@@ -229,9 +229,9 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
                 body=response.body,
             )
 
+        await warming  # what comes due first after a restart are pages
         work = asyncio.create_task(worker.run(), name="worker")
         stack.push_async_callback(_end_worker, worker, work)
-        await warming
         _heartbeat(stack, worker, front, metrics)
         sockets = _sockets(settings, secrets, session, app, tools, metrics, socket_times)
         readiness = _Readiness(front, slack, work, sockets)
@@ -309,7 +309,7 @@ def _sockets(
 def _is_worth_handling(tools: Tools, event: Mapping[str, Any]) -> bool:
     if event.get("type") == "message":
         return trigger_of(tools, event) is not None
-    return event.get("type") in HANDLED
+    return str(event.get("type")) in HANDLED
 
 
 async def _stores(
@@ -426,7 +426,9 @@ def _bind(settings: Settings) -> socket.socket:
 
 async def _listen(stack: AsyncExitStack, bound: socket.socket, front: Front) -> int:
     """The port that is listened on from now on."""
-    app_runner = web.AppRunner(make_front(front), access_log=None, handle_signals=False, shutdown_timeout=GRACE_S)
+    app_runner = web.AppRunner(
+        make_front(front), access_log=None, logger=protocol_logger(), handle_signals=False, shutdown_timeout=GRACE_S
+    )
     await app_runner.setup()
     stack.push_async_callback(app_runner.cleanup)
     await web.SockSite(app_runner, bound).start()

@@ -8,7 +8,7 @@ runbooks, and what a match means.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.domain.text import normalized
@@ -152,15 +152,16 @@ def rough_words(folded: str) -> list[str]:
     return _ROUGH_WORD.findall(folded)
 
 
-def long_forms(words: Set[str]) -> Set[str]:
+def long_forms(words: Sequence[str]) -> Sequence[str]:
     """``words``, with those into which contractions among them may expand."""
-    return words if words.isdisjoint(_SHORT_FORMS) else words | _LONG_FORMS
+    return words if _SHORT_FORMS.isdisjoint(words) else (*words, *_LONG_FORMS)
 
 
 def in_sequence(folded: str, rough: Sequence[str]) -> Sequence[str] | None:
-    """The words and stops of ``folded``: at least those of `message_words`, none brought together that are apart there.
+    """The words and stops of ``folded``: a phrase that `message_words` has in a row is in a row here as well.
 
-    None when something stands in the text that may be taken out from between two words. ``rough``: its `rough_words`.
+    None where that is not certain: something stands in the text that may be taken out from between two words. ``rough``: its
+    `rough_words`.
     """
     if _VANISHES.search(folded):
         return None

@@ -105,13 +105,14 @@ class PhraseMatcher:
         return PhraseMatch(phrase=phrase, runbook_ids=runbook_ids, kind=kind)
 
     def _may_match(self, folded: str) -> bool:
-        """What rules out nearly everything: first that no phrase has its first two words anywhere in the text, then, where
-        that can be told without taking the text apart, that no phrase has all of its words in a row."""
+        """What rules out nearly everything, without taking the text apart: no phrase begins with any of its words, or has all
+        of them in a row; or, where rows cannot be told that way, no phrase has its first two words anywhere."""
         rough = pw.rough_words(folded)
-        if not self._has_beginning(pw.long_forms(set(rough))):
+        anywhere = pw.long_forms(rough)
+        if self._root.below.keys().isdisjoint(anywhere):
             return False
         words = pw.in_sequence(folded, rough)
-        return words is None or self._has_phrase_in(words)
+        return self._has_beginning(set(anywhere)) if words is None else self._has_phrase_in(words)
 
     def _has_beginning(self, words: Set[str]) -> bool:
         """Some first word of a phrase is there, and some second word of such a phrase."""

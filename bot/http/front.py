@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.http.signature import is_genuine
 
@@ -52,6 +54,25 @@ class Front:
     metrics: Callable[[], bytes]
     observe: Callable[[str, float], None]
     now_s: Callable[[], float] = time.time
+
+
+class _NoHttp(logging.Filter):
+    """aiohttp logs a traceback for every request that is no HTTP, with the stranger's bytes in it: one line is enough."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        structlog.get_logger("muster.http").warning("request_malformed", kind=type(error).__name__)
+        return False
+
+
+def protocol_logger() -> logging.Logger:
+    """The logger for aiohttp's server: what goes wrong with a request before the front door sees it."""
+    logger = logging.getLogger("muster.http.protocol")
+    if not any(isinstance(known, _NoHttp) for known in logger.filters):
+        logger.addFilter(_NoHttp())
+    return logger
 
 
 def make_front(front: Front) -> web.Application:

@@ -6,6 +6,7 @@ believed for ``FRESH_S``; when Slack cannot be asked, an older reading is better
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -58,21 +59,32 @@ class People:
         self._slack = slack
         self._people: dict[str, tuple[float, Person]] = {}
         self._groups: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._reading = asyncio.Lock()
+        self._read_at: float | None = None
+        """When everybody was read, by the monotonic clock; None: never."""
         self._log = structlog.get_logger("muster.people")
 
     async def warm(self) -> None:
         """Read everybody. What cannot be read now is read when it is needed."""
-        cursor: str | None = None
         try:
+            await self._read_everybody()
+        except MusterError as error:
+            self._log.warning("people_not_read", error=str(error))
+
+    async def _read_everybody(self) -> None:
+        """Unless that was done lately. Raises what Slack's answer means."""
+        async with self._reading:
+            if self._read_at is not None and time.monotonic() - self._read_at < FRESH_S:
+                return
+            cursor: str | None = None
             for _ in range(MOST_PAGES):
                 answer = await self._slack.call("users.list", limit=PAGE, cursor=cursor)
                 for user in answer.get("members", []):
                     self._keep(person_from(user))
                 cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
                 if cursor is None:
-                    return
-        except MusterError as error:
-            self._log.warning("people_not_read", error=str(error))
+                    break
+            self._read_at = time.monotonic()
 
     async def get(self, user_id: str) -> Person:
         """The person. Raises: PermanentError when there is none, TemporaryError when Slack cannot be asked and none is known."""
@@ -93,25 +105,41 @@ class People:
         """The ids of the people behind a contact's ``slack``: an id as it is, else the user of this name, the members of the
         user group of this handle, or the members who show themselves under it, in this order.
 
-        Anybody can choose a display name: it comes last, and never lets a guest or a bot in. Raises: PermanentError that says
-        what to write into contacts.yml, when nobody is found.
+        Anybody can choose a display name: it comes last, and never lets a guest or a bot in. That there is nobody is said only
+        when everybody was read: a page must not fail because Muster has just been started, or Slack was away then.
+
+        Raises: PermanentError that says what to write into contacts.yml, when nobody is found; TemporaryError when Slack
+        cannot be asked.
         """
         if not contact.startswith("@"):
             return (contact,)
         handle = contact.removeprefix("@").casefold()
-        people = [person for _, person in self._people.values() if not person.is_gone]
-        named = tuple(person.id for person in people if person.handle == handle)
+        unread: PermanentError | None = None
+        named = self._named(handle)
+        if not named:
+            try:
+                await self._read_everybody()
+            except PermanentError as error:  # without users:read there are still the groups
+                unread = error
+            named = self._named(handle)
         if named:
             return named
         try:
             return await self._group_members(contact, handle)
-        except PermanentError:
+        except PermanentError as error:
             shown = tuple(
-                person.id for person in people if person.name.casefold() == handle and not (person.is_bot or person.is_guest)
+                person.id
+                for _, person in self._people.values()
+                if person.name.casefold() == handle and not (person.is_gone or person.is_bot or person.is_guest)
             )
-            if not shown:
-                raise
-            return shown
+            if shown:
+                return shown
+            if unread:
+                raise unread from error
+            raise
+
+    def _named(self, handle: str) -> tuple[str, ...]:
+        return tuple(person.id for _, person in self._people.values() if person.handle == handle and not person.is_gone)
 
     async def _group_members(self, contact: str, handle: str) -> tuple[str, ...]:
         known = self._groups.get(handle)

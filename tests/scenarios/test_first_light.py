@@ -49,9 +49,7 @@ async def test_sessions_of_a_user_are_revoked_from_a_button(stage: Stage) -> Non
     card = await stage.sees(room.name, "Revoke all sessions for affected users")
     await stage.click("developer", room.name, card, "run_step", block_id="do:revoke")
     view = await stage.wait(lambda: stage.workspace.views("developer"), "the form")
-    sent = await stage.workspace.submit_view(
-        "developer", view[-1]["id"], {"param:user_id": {"value": "user_2demo"}}
-    )
+    sent = await stage.workspace.submit_view("developer", view[-1]["id"], {"param:user_id": {"value": "user_2demo"}})
     assert sent.ok, sent
     preview = await stage.sees(room.name, "What would happen")
     assert "7" in said(preview)
@@ -74,3 +72,22 @@ async def test_nobody_acknowledges_and_the_next_level_is_paged(stage: Stage) -> 
     await stage.advance(60 * 60)
     await stage.sandbox.settled()
     assert not stage.workspace.dm("cto")
+
+
+async def test_a_quick_thumb_acknowledges_before_the_page_is_recorded(stage: Stage) -> None:
+    """The button of a page works from the moment it can be seen: here the record of the page never comes."""
+    stage.sandbox.faults.add(
+        "chat.postMessage", "accept_then_timeout", times=1, seconds=30, match={"channel": dm_of(stage, "oncall")}
+    )
+    await stage.workspace.command("developer", "general", "/incident clerk down")
+    await stage.room()
+    page = (await stage.wait(lambda: stage.workspace.dm("oncall"), "the page"))[0]
+    incident = await stage.muster.desk.get("inc-1")
+    assert incident.pages == ()
+    await stage.click("oncall", "@muster", page, "acknowledge")
+    assert (await stage.muster.desk.get("inc-1")).acknowledged
+
+
+def dm_of(stage: Stage, user: str) -> str:
+    """The channel of the direct messages between a person and Muster."""
+    return str(stage.workspace.im(user).id)

@@ -104,7 +104,9 @@ async def _incident_of(tools: Tools, pressed: Click) -> tuple[Incident, ids.Targ
     places = {incident.channel_id, *(channel for page in incident.pages for channel, _ in page.messages)}
     if not incident.private:  # a private one draws no button where it was declared
         places.update(origin.channel_id for origin in (incident.origin, *(origin for _, origin in incident.declared_again)))
-    if pressed.channel_id not in places:
+    # A quick thumb presses the page's button before it is recorded where the page went: who they are decides then.
+    just_paged = pressed.channel_id.startswith("D") and await tools.is_contact_of(incident, pressed.user_id)
+    if pressed.channel_id not in places and not just_paged:
         raise ForbiddenError("That button belongs to another room; nothing was done.")
     return incident, target
 

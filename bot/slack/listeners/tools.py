@@ -171,13 +171,24 @@ class Tools:
         ``certain``: for what changes something outside of Slack, see ``check_person``. Raises: ForbiddenError for everybody else.
         """
         await self.check_person(user_id, certain=certain)
-        if incident.is_responder(user_id):
+        if incident.is_responder(user_id) or await self.is_contact_of(incident, user_id):
             return
         if incident.channel_id and user_id in await self._members(incident.channel_id):
             await self.desk.handle(incident.id, Join(user_id=user_id), by=user_id)
             return
         where = f"<#{incident.channel_id}>" if incident.channel_id and not incident.private else "the room"
         raise ForbiddenError(f"Only people in {where} can do that. Join it, then press again; nothing was done.")
+
+    async def is_contact_of(self, incident: Incident, user_id: str) -> bool:
+        """Whether somebody is behind a contact of a level that was reached, also while their page is still being recorded."""
+        for level in incident.ladder:
+            for contact in level.contacts if level.level in incident.levels_reached else ():
+                try:
+                    if contact.slack and user_id in await self.people.resolve(contact.slack):
+                        return True
+                except MusterError as error:  # nobody is let in for a contact that cannot be looked up
+                    self.log.warning("contact_unknown", contact=contact.id, error=str(error))
+        return False
 
     async def _members(self, channel_id: str) -> frozenset[str]:
         found: set[str] = set()
