@@ -157,15 +157,15 @@ def long_forms(words: Sequence[str]) -> Sequence[str]:
     return words if _SHORT_FORMS.isdisjoint(words) else (*words, *_LONG_FORMS)
 
 
-def in_sequence(folded: str, rough: Sequence[str]) -> Sequence[str] | None:
+def in_sequence(folded: str, rough: Sequence[str], *, contracted: bool) -> Sequence[str] | None:
     """The words and stops of ``folded``: a phrase that `message_words` has in a row is in a row here as well.
 
     None where that is not certain: something stands in the text that may be taken out from between two words. ``rough``: its
-    `rough_words`.
+    `rough_words`; ``contracted``: `long_forms` found short ones among them.
     """
     if _VANISHES.search(folded):
         return None
-    if "'" not in folded and _SHORT_FORMS.isdisjoint(rough):
+    if not contracted and "'" not in folded:
         return rough
     return [part for word in _WHOLE_WORD_OR_STOP.findall(folded) for part in _expand(word)]
 

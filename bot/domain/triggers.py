@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Literal
 
 from bot.domain import phrase_words as pw
@@ -111,7 +111,7 @@ class PhraseMatcher:
         anywhere = pw.long_forms(rough)
         if self._root.below.keys().isdisjoint(anywhere):
             return False
-        words = pw.in_sequence(folded, rough)
+        words = pw.in_sequence(folded, rough, contracted=anywhere is not rough)
         return self._has_beginning(set(anywhere)) if words is None else self._has_phrase_in(words)
 
     def _has_beginning(self, words: Set[str]) -> bool:
@@ -125,13 +125,12 @@ class PhraseMatcher:
 
     def _has_phrase_in(self, words: Sequence[str]) -> bool:
         """A phrase is there, with nothing but fillers between its words."""
-        followed_by = zip(map(self._root.below.get, words), (*words[1:], ""), strict=True)
-        for position, (node, following) in enumerate(followed_by, start=1):
+        skipped = pw.SKIPPED
+        nodes = map(self._root.below.get, words)
+        for position, (node, following) in enumerate(zip_longest(nodes, islice(words, 1, None)), start=1):
             if node is None:
                 continue
-            if node.phrase:
-                return True
-            if (following in node.below or following in pw.SKIPPED) and _goes_on(node, words, position):
+            if (following in node.below or node.phrase or following in skipped) and _goes_on(node, words, position):
                 return True
         return False
 

@@ -17,7 +17,7 @@ import structlog
 from bot.domain.commands import RecordArchived, RecordRoom, RecordRoomFailure
 from bot.domain.errors import MusterError, PermanentError, TemporaryError
 from bot.domain.incident import Incident
-from bot.domain.room import DesiredRoom, MessageKind, Place, RoomMessage, RoomRecord, SentMessage, desired_room
+from bot.domain.room import DesiredRoom, Place, RoomMessage, RoomRecord, SentMessage, desired_room
 from bot.domain.text import cut
 from bot.domain.timeline import MUSTER
 from bot.services.crashpoints import crashpoint
@@ -37,6 +37,8 @@ INVITE_MOST_USERS = 100
 MOST_NAMES = 5
 """A channel of our name that is not ours (an earlier database) makes us try ``…-2``, ``…-3`` …"""
 CREATED_SLACK = timedelta(minutes=2)
+SLOWLY = timedelta(minutes=1)
+"""What Slack refuses is tried again this often: somebody may mend it meanwhile."""
 
 Result = TypeVar("Result")
 
@@ -113,15 +115,21 @@ class _Reconciliation:
         await self._record_room(channel_id)  # before anybody is in it: what they do there must find its incident
         desired = desired_room(self._incident)
         limited_until: datetime | None = None
+        mended_at: datetime | None = None
         try:
             await _all([self._furniture(channel_id), self._people_in(desired, channel_id)])
         except TemporaryError as limited:
             if limited.retry_after_s is None or self._look_first:
                 raise
             limited_until = self._tools.clock.now() + timedelta(seconds=limited.retry_after_s)  # and nothing is uncertain
+        except PermanentError as refused:  # a missing scope: the rest is there, and what comes later must not wait for it
+            if self._look_first:
+                raise
+            self._log.error("room_incomplete", reason=str(refused))
+            mended_at = self._tools.clock.now() + SLOWLY
         if desired.archived and not limited_until:
             await self._archive(channel_id)
-        moments = [moment for moment in (self._more_at, limited_until) if moment]
+        moments = [moment for moment in (self._more_at, limited_until, mended_at) if moment]
         return Performed(again_at=min(moments, default=None))
 
     async def _furniture(self, channel_id: str) -> None:
@@ -133,12 +141,21 @@ class _Reconciliation:
         self._more_at = min((one.not_before for one in messages if one.not_before and one not in ready), default=None)
         await _all(
             [
-                *(self._message(message, channel_id) for message in ready if message.kind is MessageKind.CARD),
-                *(_behind(self._message(message, channel_id)) for message in ready if message.kind is not MessageKind.CARD),
+                self._inside([message for message in ready if message.place is Place.ROOM], channel_id),
+                *(_behind(self._message(message, channel_id)) for message in ready if message.place is not Place.ROOM),
                 _behind(self._topic(desired, channel_id)),
                 _behind(self._bookmarks(desired, channel_id)),
             ]
         )
+
+    async def _inside(self, messages: Sequence[RoomMessage], channel_id: str) -> None:
+        """The messages of the room. Nothing comes before the checklist, also when a crash has delayed it."""
+        checklist, *others = messages
+        if checklist.key in self._record.messages:
+            await _all([self._message(message, channel_id) for message in messages])
+        else:
+            await self._message(checklist, channel_id)
+            await _all([self._message(message, channel_id) for message in others])
 
     # -- the channel -----------------------------------------------------------------------------------------------
 
@@ -259,6 +276,7 @@ class _Reconciliation:
 
     async def _people_in(self, desired: DesiredRoom, channel_id: str) -> None:
         wanted = list(desired.user_ids)
+        unanswered: MusterError | None = None
         for handle in desired.contact_handles:
             if handle in self._record.refused:
                 continue
@@ -266,6 +284,8 @@ class _Reconciliation:
                 wanted.extend(await self._tools.people.resolve(handle))
             except PermanentError as error:
                 await self._refused(handle, error)
+            except TemporaryError as error:  # the others need not wait until Slack says who that is
+                unanswered = error
         missing = [
             user
             for user in dict.fromkeys(wanted)
@@ -273,6 +293,8 @@ class _Reconciliation:
         ]
         for start in range(0, len(missing), INVITE_MOST_USERS):
             await self._invite(channel_id, missing[start : start + INVITE_MOST_USERS])
+        if unanswered:
+            raise unanswered
 
     async def _invite(self, channel_id: str, users: Sequence[str]) -> None:
         try:
@@ -368,7 +390,8 @@ async def _behind(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """All of it beside each other, also when some of it fails. Then what is uncertain is raised before what can simply wait."""
+    """All of it beside each other, also when some of it fails. Then what is uncertain is raised before what Slack refused, and
+    that before what can simply wait."""
     results = await asyncio.gather(*work, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     if not failures:
@@ -379,4 +402,5 @@ async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
     waits = [failure for failure in failures if isinstance(failure, TemporaryError) and failure.retry_after_s is not None]
     if len(waits) == len(failures):
         raise max(waits, key=lambda failure: failure.retry_after_s or 0.0)
-    raise next(failure for failure in failures if failure not in waits)
+    others = [failure for failure in failures if failure not in waits]
+    raise next((failure for failure in others if not isinstance(failure, PermanentError)), others[0])

@@ -30,24 +30,29 @@ USER = "user_2demo"
 SESSIONS = 7
 LEVEL_2_AFTER_S = 15 * 60
 
-EXPECTED: Counter[str] = Counter(
+OPENED: Counter[str] = Counter(
     {
-        "incident": 1,
         "room": 1,
         "message card": 1,
         "message announcement": 1,
         "message reply": 1,
         "message mention of level 1": 1,
-        "message mention of level 2": 1,
-        "message run": 1,
         "message prompt": 1,
         "page of U0ONCALL": 1,
-        "page of U0LEAD": 1,
         "member U0SUPPORT": 1,
         "member U0ONCALL": 1,
-        "member U0LEAD": 1,
         "bookmark": 1,
         "topic": 1,
+    }
+)
+"""What the workspace shows after ``Story.open``."""
+EXPECTED: Counter[str] = OPENED + Counter(
+    {
+        "incident": 1,
+        "message mention of level 2": 1,
+        "message run": 1,
+        "page of U0LEAD": 1,
+        "member U0LEAD": 1,
         "session revoked": SESSIONS,
         "fact incident_opened": 1,
         "fact diagnostics_started": 1,
@@ -77,6 +82,7 @@ class Story:
         self.world = world
         self.store = store
         self._asked_ts = ""
+        self._topic = "SEV1 · triage"
 
     # -- living it -------------------------------------------------------------------------------------------------
 
@@ -144,6 +150,7 @@ class Story:
 
     async def acknowledge(self) -> None:
         """From the page."""
+        self._topic = "SEV2 · investigating"
 
         async def press() -> None:
             page = self.workspace.dm("engineering-lead")[0]
@@ -202,7 +209,7 @@ class Story:
         for room in self.rooms():
             counts.update(f"member {user}" for user in room.members if user in ("U0SUPPORT", "U0ONCALL", "U0LEAD"))
             counts["bookmark"] += len(room.bookmarks)
-            counts["topic"] += room.topic.value.startswith("SEV2 · investigating")
+            counts["topic"] += room.topic.value.startswith(self._topic)
         live = len(self.world.clerk.live_sessions(USER))
         counts["session revoked"] = sum(row["status"] == 200 for row in self._revocations()) if live == 0 else SESSIONS - live
         return counts
@@ -228,6 +235,14 @@ class Story:
         """What should be visible by now and is not."""
         visible = Counter({name: count for name, count in EXPECTED.items() if not name.startswith(("fact ", "incident"))})
         return visible - self.visible()
+
+    def missing_of_the_opening(self) -> list[str]:
+        """What should be visible after ``open`` and is not."""
+        return sorted(OPENED - self.visible())
+
+    def doubled_in_the_opening(self) -> list[str]:
+        """What ``open`` should leave once and is there more often."""
+        return sorted(self.visible() - OPENED)
 
     async def effects(self) -> Counter[str]:
         """How often each effect happened, the facts of the timeline included."""

@@ -59,6 +59,12 @@ def value(incident_id: str, *things: str) -> str:
     return "/".join((incident_id, *things))
 
 
+def find_incident_id(text: object) -> str | None:
+    """The incident that a value claims to be about, for the log; whether it is so is ``parse``'s and the listener's business."""
+    match = _VALUE.fullmatch(text) if isinstance(text, str) else None
+    return match[1] if match else None
+
+
 def parse(text: str) -> Target:
     """What ``value`` wrote. Raises: UserError for anything else (a forged or foreign value)."""
     match = _VALUE.fullmatch(text)

@@ -6,9 +6,11 @@ means anything, and who may do what, is not judged here. Pure.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 _OBJECTS = ("team", "user", "enterprise", "channel", "message", "container", "view")
 """Of an interaction: an object or null. A command has none of them."""
@@ -41,11 +43,23 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 _PRINTABLE = re.compile(r"[ -~]*")
 
 
+def read_body(body: str) -> Mapping[str, Any]:
+    """An event, an interaction (JSON in the field of a form) or the fields of a command. Raises: ValueError, RecursionError."""
+    if body.lstrip()[:1] == "{":
+        told = json.loads(body)
+    else:
+        fields = dict(parse_qsl(body, keep_blank_values=True))
+        told = json.loads(fields["payload"]) if "payload" in fields else fields
+    if not isinstance(told, dict):
+        raise ValueError("not an object")
+    return told
+
+
 def is_whole(body: Mapping[str, Any]) -> bool:
     """Whether every part that is read unchecked is what Slack says it is. Never raises."""
     if body.get("type") == "event_callback":
         return _is_event(body)
-    if any(not isinstance(body.get(name) or {}, dict) for name in _OBJECTS):
+    if any(not isinstance(body.get(name), dict | None) for name in _OBJECTS):
         return False
     if not _lists_hold_objects(body) or not all(_has_ids(_part(body, name), names) for name, names in _IDS.items()):
         return False
