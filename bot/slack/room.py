@@ -39,6 +39,8 @@ MOST_NAMES = 5
 CREATED_SLACK = timedelta(minutes=2)
 SLOWLY = timedelta(minutes=1)
 """What Slack refuses is tried again this often: somebody may mend it meanwhile."""
+HEAD_START_S = 0.005
+"""The checklist goes out first: drawing the rest, and asking the limits for it, takes this process a few milliseconds."""
 
 Result = TypeVar("Result")
 
@@ -112,7 +114,8 @@ class _Reconciliation:
     async def run(self) -> Performed:
         """See the module."""
         channel_id = await self._channel()
-        await self._record_room(channel_id)  # before anybody is in it: what they do there must find its incident
+        # Before anybody is in it: what they do there must find its incident.
+        await self._record_room(channel_id, str(self._record.name))
         desired = desired_room(self._incident)
         limited_until: datetime | None = None
         mended_at: datetime | None = None
@@ -167,14 +170,14 @@ class _Reconciliation:
                 await self._tools.desk.handle(self._incident.id, RecordRoomFailure(reason=str(error)), by=MUSTER)
                 raise
             crashpoint("room.created")
-            await self._save(channel_id=channel_id, name=name)
+            await _all([self._save(channel_id=channel_id, name=name), self._record_room(channel_id, name)])
             crashpoint("room.recorded")
         return str(self._record.channel_id)
 
-    async def _record_room(self, channel_id: str) -> None:
+    async def _record_room(self, channel_id: str, name: str) -> None:
         if self._incident.channel_id == channel_id:
             return
-        command = RecordRoom(channel_id=channel_id, name=str(self._record.name))
+        command = RecordRoom(channel_id=channel_id, name=name)
         handled = await self._tools.desk.handle(self._incident.id, command, by=MUSTER)
         self._incident = handled.incident
 
@@ -337,6 +340,7 @@ class _Reconciliation:
             known = {str(bookmark.get("link")) for bookmark in listed.get("bookmarks", [])}
             self._record.bookmarks.extend(url for _, url in missing if url in known)
             missing = [(title, url) for title, url in missing if url not in known]
+            await self._save()
         await _all([self._bookmark(channel_id, title, url) for title, url in missing if url not in self._record.refused])
 
     async def _bookmark(self, channel_id: str, title: str, url: str) -> None:
@@ -384,8 +388,8 @@ def _empty_block() -> dict[str, Any]:
 
 
 async def _behind(work: Coroutine[Any, Any, None]) -> None:
-    """``work``, begun when the checklist is on its way: drawing and sending the rest takes this process some milliseconds."""
-    await asyncio.sleep(0)
+    """``work``, begun when the checklist is on its way."""
+    await asyncio.sleep(HEAD_START_S)
     await work
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import platform
 import sys
 from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from tests.bench import opening
+from tests.bench import acks, calls, dispatch, memory, messages, opening, phrases, terminal, timers
 
-BENCHES: dict[str, Callable[[bool], Awaitable[str]]] = {"opening": opening.measure}
+BENCHES: dict[str, Callable[[bool], Awaitable[str]]] = {
+    "opening": opening.measure,
+    "acks": acks.measure,
+    "messages": messages.measure,
+    "dispatch": dispatch.measure,
+    "phrases": phrases.measure,
+    "timers": timers.measure,
+    "calls": calls.measure,
+    "memory": memory.measure,
+    "terminal": terminal.measure,
+}
 """By name; each is given "be quick" and returns what to print."""
 
 

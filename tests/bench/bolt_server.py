@@ -48,9 +48,9 @@ async def bolt_server(kind: str, *, bot_token: str, signing_secret: str, slack_a
         port = int(probe.getsockname()[1])
     environment = {
         **os.environ,
-        "SLACK_BOT_TOKEN": bot_token,
-        "SLACK_SIGNING_SECRET": signing_secret,
-        "SLACK_API_URL": slack_api_url,
+        "PEER_BOT_TOKEN": bot_token,
+        "PEER_SIGNING_SECRET": signing_secret,
+        "PEER_SLACK_API_URL": slack_api_url,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.bolt_server", kind, str(port), env=environment, stdout=asyncio.subprocess.PIPE
@@ -67,8 +67,8 @@ async def bolt_server(kind: str, *, bot_token: str, signing_secret: str, slack_a
 
 def make_bolt() -> AsyncApp:
     """Two listeners and nothing that is not Bolt's default."""
-    client = AsyncWebClient(token=os.environ["SLACK_BOT_TOKEN"], base_url=os.environ["SLACK_API_URL"])
-    app = AsyncApp(client=client, signing_secret=os.environ["SLACK_SIGNING_SECRET"])
+    client = AsyncWebClient(token=os.environ["PEER_BOT_TOKEN"], base_url=os.environ["PEER_SLACK_API_URL"])
+    app = AsyncApp(client=client, signing_secret=os.environ["PEER_SIGNING_SECRET"])
 
     async def on_message(event: dict[str, Any]) -> None:
         return
@@ -97,7 +97,7 @@ def _serve_asgi(app: AsyncApp, port: int) -> None:
 
     async def serve() -> None:
         serving = asyncio.create_task(server.serve())
-        while not server.started and not serving.done():
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         print(READY, flush=True)
         await serving

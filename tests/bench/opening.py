@@ -3,15 +3,23 @@
 The sandbox is the fake Slack, each of its calls takes ``LATENCY_S``; the bot runs as its own process on the embedded
 server, fsync always. A round is ``/incident clerk down``; a round trip is the latency, so Muster's own time, the network's
 and the fake's all count against Muster. The first round of a fresh bot is shown by itself: it is the one that matters.
+
+Beside each round a bare client makes the least that an opening needs (create, then post and invite): the floor of this
+machine at this moment. On a busy machine the floor is higher, and so is everything; then only the distance to it says anything.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+import aiohttp
 
 from bot.sandbox.ledger import Call
 from bot.sandbox.models import Channel
@@ -54,6 +62,8 @@ class Round:
     marks: dict[str, float]
     """Milliseconds after the command, by the names of ``GOALS``."""
     messages_in_first_second: int
+    floor_ms: float
+    """When a bare client would have had the checklist posted and the people invited."""
 
 
 async def measure(quick: bool) -> str:
@@ -63,12 +73,39 @@ async def measure(quick: bool) -> str:
             await bot.wait_until_ready(asyncio.Event())
             await _quiet(sandbox)
             sandbox.web_api.latency_s = LATENCY_S
-            rounds = [await _open(sandbox) for _ in range(SMOKE_ROUNDS if quick else ROUNDS)]
+            async with bare_client(sandbox) as session:
+                rounds = [await _open(sandbox, session) for _ in range(SMOKE_ROUNDS if quick else ROUNDS)]
     return _report(rounds)
 
 
-async def _open(sandbox: Sandbox) -> Round:
+def bare_client(sandbox: Sandbox) -> aiohttp.ClientSession:
+    """A session with Slack's Web API as the sandbox speaks it, with the bot's token and nothing else."""
+    return aiohttp.ClientSession(sandbox.slack_api_url, headers={"Authorization": f"Bearer {sandbox._tokens.good}"})
+
+
+async def _floor_ms(session: aiohttp.ClientSession) -> float:
+    """How long a bare client takes for a channel, then a message and an invitation beside each other."""
+
+    async def call(method: str, **arguments: str) -> dict[str, Any]:
+        async with session.post(method, data=arguments) as response:
+            answer: dict[str, Any] = await response.json()
+        assert answer["ok"], answer
+        return answer
+
+    await asyncio.gather(call("auth.test"), call("auth.test"))  # warm connections
+    started_at = time.monotonic()
+    channel_id = (await call("conversations.create", name=f"bare-{secrets.token_hex(4)}"))["channel"]["id"]
+    await asyncio.gather(
+        call("chat.postMessage", channel=channel_id, text="Checklist"),
+        call("conversations.invite", channel=channel_id, users="U0ONCALL"),
+    )
+    return (time.monotonic() - started_at) * 1000
+
+
+async def _open(sandbox: Sandbox, session: aiohttp.ClientSession) -> Round:
     """Open one incident, look at it for as long as it is being opened, and resolve it."""
+    floor_ms = await _floor_ms(session)
+    await _quiet(sandbox)
     known = len(sandbox.calls)
     rooms = {channel.id for channel in sandbox.workspace.channels}
     result = await sandbox.workspace.command("support-agent", "support", "/incident clerk down")
@@ -77,7 +114,7 @@ async def _open(sandbox: Sandbox) -> Round:
     await _quiet(sandbox)
     calls = [call for call in sandbox.calls[known:] if call.started_at < mentioned.started_at]
     room = next(channel for channel in sandbox.workspace.channels if channel.id not in rooms and not channel.is_im)
-    done = _round(calls, sent_at=sent_at, ack_ms=result.duration_ms or 0.0, room=room)
+    done = _round(calls, sent_at=sent_at, ack_ms=result.duration_ms or 0.0, room=room, floor_ms=floor_ms)
     await sandbox.workspace.command("oncall", room.name, "/incident resolve")
     await _quiet(sandbox)
     return done
@@ -102,7 +139,7 @@ async def _quiet(sandbox: Sandbox) -> None:
         await asyncio.sleep(QUIET_S)
 
 
-def _round(calls: list[Call], *, sent_at: float, ack_ms: float, room: Channel) -> Round:
+def _round(calls: list[Call], *, sent_at: float, ack_ms: float, room: Channel, floor_ms: float) -> Round:
     def ended_ms(*methods: str, channel: str | None = None) -> float:
         found = [call for call in calls if call.method in methods and channel in (None, _where(call))]
         return (max(call.ended_at or 0.0 for call in found) - sent_at) * 1000
@@ -128,6 +165,7 @@ def _round(calls: list[Call], *, sent_at: float, ack_ms: float, room: Channel) -
             "everything": max(inside, around, ended_ms("chat.postMessage", channel="C0INCIDENTS")),
         },
         messages_in_first_second=sum(call.started_at < created_at + FIRST_SECOND_S for call in posted),
+        floor_ms=floor_ms,
     )
 
 
@@ -165,6 +203,10 @@ def _report(rounds: list[Round]) -> str:
         )
     most = max(item.messages_in_first_second for item in rounds)
     lines.append(f"  {'messages in the first second':<34}{most:>8}{'':>8}{'= 1':>9}{'met' if most == 1 else 'missed':>9}")
+    floor = median(item.floor_ms for item in rounds)
+    lines.append(
+        f"  {'a bare client: checklist and people':<34}{floor:>7.1f}{_trips(floor):>8.2f}{'2.08':>9} when measured for the goal"
+    )
     acks = [item.ack_ms for item in later]
     lines.append(f"  {'the command is acknowledged':<34}{median(acks):>8.1f}{'':>26}{first.ack_ms:>6.1f} ms")
     return "\n".join(lines)

@@ -49,7 +49,9 @@ def _measure(rounds: int) -> str:
         rows.append(plain(name, median(ours[name]) * 1000, "ms", digits=1))
         rows.append(at_most("÷ a bare start of Python", ratio(ours[name], bare), goal, "×", digits=1))
         heavy = [module for module in _modules(arguments) if module in HEAVY]
-        rows.append(Row(name="imports of Slack, aiohttp, Kubernetes", value=", ".join(heavy) or "none", goal="none", met=not heavy))
+        rows.append(
+            Row(name="imports of Slack, aiohttp, Kubernetes", value=", ".join(heavy) or "none", goal="none", met=not heavy)
+        )
     return table(f"processor time, of {rounds} starts each, interleaved, byte code written; medians", rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -131,6 +132,11 @@ class Replica(BotProcess):
     def stop(self) -> None:
         """Stop it as a hypervisor does that moves its machine."""
         os.kill(self.pid, signal.SIGSTOP)
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """What it logged that is not as usual."""
+        lines = [json.loads(line) for line in self._log.read_text("utf-8").splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("level") not in ("info", "debug")]
 
     def cries(self) -> list[dict[str, Any]]:
         """What it logged that only a fault of Muster's own explains."""

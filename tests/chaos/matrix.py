@@ -70,7 +70,7 @@ async def try_point(redis_url: str, point: str, how: How, *, number: int = 1, da
                 await running
             await asyncio.sleep(QUIET_S)
         except TimeoutError as error:
-            fault = f"never came: {error}"
+            fault = f"never came: {error}; {_traces(site)}"
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -89,6 +89,13 @@ async def try_point(redis_url: str, point: str, how: How, *, number: int = 1, da
             repeats=tuple(story.repeats()),
             fault="; ".join(cries),
         )
+
+
+def _traces(site: Ground) -> str:
+    """What was said last, for whoever has to find out."""
+    calls = [f"{call.method} {call.error or call.note or 'ok'}" for call in site.sandbox.calls[-6:]]
+    warnings = [line for replica in site.replicas for line in replica.warnings()[-4:]]
+    return f"last calls: {', '.join(calls)}; last warnings: {warnings}"
 
 
 class _Rescue:

@@ -35,7 +35,7 @@ LOOKING_BACK = {
 """What is asked before something is repeated, with the method whose answer must be lost first."""
 STARTING = ("users.list", "bots.info")
 METHODS = (*OPENING, *LOOKING_BACK, *STARTING)
-COSMETIC = ("conversations.setTopic", "bookmarks.add", "bots.info", "users.list")
+COSMETIC = ("conversations.setTopic", "bookmarks.add", "bots.info")
 """Without these the incident is worse off, and goes on."""
 
 Way = Literal["429", "500", "timeout", "drop_before", "accept_then_drop", "missing_scope"]
@@ -67,13 +67,16 @@ async def try_fault(redis_url: str, method: str, way: Way, *, database: int) -> 
     """Open an incident while Slack fails the first call of ``method`` so, or, without its scope, every call."""
     async with _stage(redis_url, database) as stage:
         faults = stage.sandbox.faults
+        if method not in STARTING:
+            await stage.start()
         if way == "missing_scope":
             faults.add(method, "error", error="missing_scope", times=1_000)
         else:
             faults.add(method, way, retry_after_s=1)
         if method in LOOKING_BACK:
-            faults.add(LOOKING_BACK[method], "accept_then_drop", times=4 if method == "conversations.replies" else 1)
-        await stage.start()
+            faults.add(LOOKING_BACK[method], "accept_then_drop", times=4 if LOOKING_BACK[method] == "chat.postMessage" else 1)
+        if method in STARTING:
+            await stage.start()
         story = Story(stage.sandbox, stage.world, stage.muster.store)
         wrong: list[str] = []
         without = _without(method) if way == "missing_scope" else frozenset()

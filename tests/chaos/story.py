@@ -147,6 +147,8 @@ class Story:
         """Nobody acknowledges for a quarter of an hour."""
         await self.sandbox.clock.advance(LEVEL_2_AFTER_S)
         await self._see(lambda: self.workspace.dm("engineering-lead"), "the page of the lead", READY_S)
+        mentions = {"message mention of level 1", "message mention of level 2"}  # after an acknowledgement nobody is mentioned
+        await self._see(lambda: mentions <= set(self.visible()), "the mentions", READY_S)
 
     async def acknowledge(self) -> None:
         """From the page."""

@@ -150,7 +150,8 @@ class Listeners:
 
     async def on_click(self, body: dict[str, Any], ack: AsyncAck) -> None:
         """A button or a menu, in a message."""
-        pressed = body["actions"][0]
+        actions = body.get("actions")  # old dialogs and workflow steps come this way too, without any
+        pressed = actions[0] if isinstance(actions, list) and actions and isinstance(actions[0], dict) else {}
         with bound_contextvars(incident_id=ids.find_incident_id(pressed.get("value"))):
             reply = await self._answered(lambda: self._click(body))
         await ack()
