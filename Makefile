@@ -3,6 +3,8 @@
 VENV ?= .venv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
+MINUTES ?=
 LOCK_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -27,6 +29,9 @@ lint: $(DEV) ## style, types and layers
 bench: $(DEV) ## measure what Muster promises (BENCH_ARGS=--smoke)
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
+chaos: $(DEV) ## kill it at every named point, lie to it, and print what that costs (MINUTES=10, CHAOS_ARGS=--smoke)
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(CHAOS_ARGS)
+
 lock: $(BIN)/pip ## resolve the dependencies anew (LOCK_ARGS=--upgrade); needs the network
 	@$(BIN)/python -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip --disable-pip-version-check --quiet install pip-tools
@@ -40,7 +45,7 @@ clean: ## remove what was installed and built; .muster, where incidents are, sta
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: install demo test lint bench lock clean help
+.PHONY: install demo test lint bench chaos lock clean help
 
 # Both locks hold the hash of every file. The project itself needs no network: what builds it is in the lock as well.
 define install

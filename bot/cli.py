@@ -27,7 +27,7 @@ _MODULES = {
 
 _QUICK = frozenset({"check", "schema"})
 _DECORATIONS = ("rich", "click")
-"""structlog and httpx import them, 60 ms and 4 MiB, for the colours of their own command lines, if they happen to be installed."""
+"""structlog and httpx import them, 60 ms and 4 MiB, for colours of command lines, if they happen to be installed."""
 
 
 def make_parser() -> argparse.ArgumentParser:

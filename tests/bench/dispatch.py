@@ -24,8 +24,7 @@ from bot.slack.client import SlackApi, make_client, make_session
 from bot.slack.listeners import bolt
 from bot.slack.listeners.clicks import ACTS, Click
 from bot.slack.listeners.commands import Asked
-from bot.slack.listeners.tools import Answers, Tools
-from bot.slack.people import People
+from bot.slack.listeners.tools import Tools
 from tests.bench.load import FORM_TYPE
 from tests.bench.report import Row, at_most, plain, ratio, table
 
@@ -85,7 +84,7 @@ def _registered(number: int) -> Iterator[None]:
     kept_commands, kept_acts = dict(bolt.COMMANDS), dict(ACTS)
     try:
         for table_of, name, entry in ((bolt.COMMANDS, "/bench", command), (ACTS, "bench", act)):
-            entries: dict[str, Any] = table_of  # type: ignore[assignment]
+            entries: dict[str, Any] = table_of
             entries.clear()
             entries.update({f"{name}-{each}": entry for each in range(MANY - number, MANY)})
         yield
@@ -106,8 +105,8 @@ async def _tools() -> AsyncIterator[Tools]:
             desk=nobody,
             clock=nobody,
             slack=slack,
-            people=People(slack),
-            answers=Answers(session),
+            people=nobody,
+            answers=nobody,
             actions={},
             team_id=TEAM_ID,
             app_id=APP_ID,

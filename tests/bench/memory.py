@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from statistics import median
 
@@ -17,7 +18,7 @@ IDLE_S = 1.0
 
 async def measure(quick: bool) -> str:
     """The table. Without ``/proc`` (macOS) there is nothing to read."""
-    if not Path("/proc/self/smaps_rollup").exists():
+    if not sys.platform.startswith("linux"):
         return "  needs Linux's /proc"
     mine: list[tuple[float, float]] = []
     theirs: list[tuple[float, float]] = []

@@ -26,11 +26,11 @@ CONNECTIONS = 32
 ROUNDS, SMOKE_ROUNDS = 7, 1
 COUNT, SMOKE_COUNT = 12_000, 1_000
 
-WORDS = (
-    "the deploy of the new release went out this morning and support says customers like it so far can somebody review my branch "
-    "before lunch we should talk about the roadmap for next quarter i will be away on friday the numbers look better than last week "
-    "does anyone have the link to the design document thanks for the quick answer that fixed it let us meet at three"
-).split()
+TALK = (
+    "the deploy of the new release went out this morning and support says customers like it so far can somebody review my "
+    "branch before lunch we should talk about the roadmap for next quarter i will be away on friday the numbers look better "
+    "than last week does anyone have the link to the design document thanks for the quick answer that fixed it let us meet"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +108,9 @@ def message_bodies() -> list[str]:
 
 def _message(source: random.Random) -> Json:
     length = round(20 * 100 ** (source.random() ** 1.5))  # 20 to 2,000, mostly short
-    text = ""
+    text, words = "", TALK.split()
     while len(text) < length:
-        text += source.choice(WORDS) + source.choice((" ", " ", " ", " ", ", ", ". "))
+        text += source.choice(words) + source.choice((" ", " ", " ", " ", ", ", ". "))
     text = text[:length].strip()
     elements = [{"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}]
     return {

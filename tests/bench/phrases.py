@@ -11,14 +11,14 @@ import time
 from collections.abc import Sequence
 
 from bot.domain.triggers import PhraseMatcher
-from tests.bench.messages import WORDS
+from tests.bench.messages import TALK
 from tests.bench.report import at_most, plain, ratio, table
 
 GOAL = 2.0
 MESSAGES, SMOKE_MESSAGES = 1_500, 200
 ROUNDS, SMOKE_ROUNDS = 15, 3
 FEW, MANY = 10, 10_000
-SYLLABLES = tuple("ka lo mi ta re no si du pe va zo bi".split())
+SYLLABLES = ("ka", "lo", "mi", "ta", "re", "no", "si", "du", "pe", "va", "zo", "bi")
 VOCABULARY = 2_000
 """Names of services, parts and symptoms: ten thousand phrases about fewer things than this would repeat each other."""
 
@@ -33,7 +33,7 @@ async def measure(quick: bool) -> str:
     many = PhraseMatcher((phrase, "r") for phrase in phrases)
     built_ms = (time.perf_counter() - began) * 1000
     few = PhraseMatcher((phrase, "r") for phrase in phrases[:FEW])
-    ordinary = [_text(source, WORDS) for _ in range(count)]
+    ordinary = [_text(source, TALK.split()) for _ in range(count)]
     hard = [_text(source, vocabulary) for _ in range(2 * count)]
     hits = [message for message in hard if many.match(message)]
     misses = [message for message in hard if not many.match(message)][:count]

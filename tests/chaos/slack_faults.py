@@ -121,7 +121,9 @@ async def try_all(redis_url: str, wanted: list[tuple[str, Way]], *, at_once: int
     async def one(method: str, way: Way) -> Cell:
         database = await databases.get()
         try:
-            return await try_fault(redis_url, method, way, database=database)
+            cell = await try_fault(redis_url, method, way, database=database)
+            print(cell.line(), flush=True)
+            return cell
         finally:
             databases.put_nowait(database)
 

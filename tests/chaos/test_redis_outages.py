@@ -1,4 +1,4 @@
-"""Redis stopped, hung, read-only, full, or back with its data at another moment: people are told, Slack repeats, nothing is silent."""
+"""Redis killed, hung, read-only, full, or without its socket: people are told, Slack repeats, nothing is silent."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _read_only(server: RedisServer) -> Callable[[], Any]:
 
 def _full(server: RedisServer) -> Callable[[], Any]:
     server.tell("CONFIG", "SET", "maxmemory-policy", "noeviction")
-    server.tell("CONFIG", "SET", "maxmemory", "1mb")
+    server.tell("CONFIG", "SET", "maxmemory", "100kb")  # an empty server takes about 1 MB
     return lambda: server.tell("CONFIG", "SET", "maxmemory", "0")
 
 
@@ -75,7 +75,7 @@ async def readiness(stage: Stage) -> tuple[int, str]:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_while_redis_is_away_people_are_told_and_slack_repeats(stage: Stage, server: RedisServer, way: str) -> None:
-    """A command and a click are answered in time with whom to call, an event is refused, /readyz is 503; then all is made up for."""
+    """A command and a click are answered in time with whom to call, an event is refused, /readyz is 503; it recovers alone."""
     await stage.workspace.command("developer", "general", "/incident clerk down")
     room = await stage.room()
     card = await stage.sees(room.name, "Diagnose again")
@@ -89,8 +89,8 @@ async def test_while_redis_is_away_people_are_told_and_slack_repeats(stage: Stag
     await stage.click("developer", room.name, card, "tick", block_id="do:confirm")
     await stage.sees(room.name, "could not save this", user="developer")
     asked = await stage.workspace.say("support-agent", "support", "is clerk down?")
-    assert asked.status is not None
-    assert asked.status >= 500
+    # A full Redis lets a script write that begins by deleting something (redis.io, "Eval scripts"): then it was saved.
+    assert asked.status == 503 or (way == "full" and asked.status == 200)
     status, text = await readiness(stage)
     assert status == 503
     assert "Redis" in text
@@ -129,9 +129,7 @@ async def test_an_embedded_server_that_lost_its_socket_comes_back(tmp_path: Path
         await stage.workspace.command("developer", "general", "/incident clerk down")
         room = await stage.room()
         card = await stage.sees(room.name, "Diagnose again")
-        home = tmp_path / "redis"
-        Path((home / "socket").read_text("utf-8").strip()).unlink()
-        os.kill(int((home / "pid").read_text("ascii")), signal.SIGKILL)
+        lose_socket_and_server(tmp_path / "redis")
         deadline = time.monotonic() + 2 * RECOVERED_S
         while "✅ 1." not in said(stage.card(room.name)):
             assert time.monotonic() < deadline
@@ -140,6 +138,12 @@ async def test_an_embedded_server_that_lost_its_socket_comes_back(tmp_path: Path
         (incident,) = await stage.muster.desk.active()
         kinds = [entry.fact.kind for entry in await stage.muster.store.timeline(incident.id)]
         assert kinds.count("step_ticked") == 1
+
+
+def lose_socket_and_server(home: Path) -> None:
+    """As a cleaner of old files and the OOM killer would together."""
+    Path((home / "socket").read_text("utf-8").strip()).unlink()
+    os.kill(int((home / "pid").read_text("ascii")), signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager

@@ -290,6 +290,45 @@ def test_thousands_of_phrases_do_not_make_a_message_dearer() -> None:
         assert many.match(text) == few.match(text)
 
 
+class Thorough(PhraseMatcher):
+    """Takes every message apart, however unlikely it is that there is a phrase in it."""
+
+    def _may_match(self, folded: str) -> bool:
+        return True
+
+
+THOROUGH = Thorough(PHRASES)
+PIECES = ["clerk", "down", "is", "isn't", "can't", "cant", "sign in", "the", "auth", "working", "not", "<@U1>", ":fire:", "a.b/c"]
+JOINTS = [
+    " ",
+    "  ",
+    ", ",
+    ". ",
+    "? ",
+    "\n",
+    "-",
+    "_",
+    "'s ",
+    "&amp;",
+    "/",
+    " <https://x.y|",
+    "> ",
+    "`",
+    " :",
+    " @",
+    " x@y ",
+    "｡",
+    "’",
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(JOINTS)), max_size=12))
+def test_what_is_ruled_out_quickly_has_no_phrase_in_it(pieces: list[tuple[str, str]]) -> None:
+    """The quick look never loses a phrase that taking the message apart would find."""
+    text = "".join(piece + joint for piece, joint in pieces)
+    assert MATCHER.match(text) == THOROUGH.match(text)
+
+
 def calls_of(function: Callable[[], object]) -> int:
     """How many Python functions ``function`` calls."""
     count = 0

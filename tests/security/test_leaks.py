@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from bot.domain.room import RoomRecord
@@ -101,7 +102,7 @@ async def everything_happens(served: Served) -> None:
     assert served.process._process is not None
     os.kill(served.process._process.pid, signal.SIGHUP)
     async with asyncio.timeout(10):
-        while not served.process.logged("catalog_reload_refused"):
+        while not served.process.logged("catalog_reload_refused"):  # noqa: ASYNC110 - a file cannot be waited for
             await asyncio.sleep(0.01)
 
 
@@ -205,14 +206,18 @@ async def test_a_fault_of_ours_is_logged_once_without_what_was_said(stage: Stage
 
 
 async def test_what_slack_refuses_is_logged_once_with_its_incident(stage: Stage) -> None:
-    """An announcement that cannot be posted: one line for each attempt, bound to the incident, none from the layers below."""
-    with capture_logs() as logs:
+    """A topic that cannot be set, a form that cannot be opened: one line each, bound to the incident."""
+    with capture_logs(processors=[merge_contextvars]) as logs:
         stage.sandbox.faults.add("conversations.setTopic", "500", times=1)
         room = await outage(stage)
         await stage.wait(lambda: room.topic.value, "the topic, at the second attempt", timeout_s=10)
         await stage.sandbox.settled()
+        incident = await one_incident(stage)
+        stage.sandbox.faults.add("views.open", "500", times=1)
+        await stage.click("developer", room.name, stage.card(room.name), "skip", block_id="do:logs")
     troubles = [entry for entry in logs if entry["log_level"] in ("warning", "error")]
-    assert [entry["event"] for entry in troubles] == ["task_retried"]
+    assert [entry["event"] for entry in troubles] == ["task_retried", "request_failed"]
+    assert [entry["incident_id"] for entry in troubles] == [incident.id] * 2
     assert "conversations.setTopic" in troubles[0]["error"]
 
 

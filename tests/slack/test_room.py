@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from bot.domain.catalog import Catalog
 from bot.domain.commands import Acknowledge, AssignRole, ChangeStatus, Command, ReachLevel, TickStep
-from bot.domain.errors import PermanentError, TemporaryError
+from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.facts import Origin, Role, Status
 from bot.domain.incident import Incident
 from bot.domain.room import MENTION_AFTER_S, RoomRecord, desired_room
@@ -293,6 +294,54 @@ async def test_a_contact_that_is_nobody_is_recorded(site: Site, catalog: Catalog
     assert "U0DEVELOPER" in site.rooms()[0].members
 
 
+async def test_a_contact_whom_slack_does_not_know_just_now_holds_nobody_up(site: Site, catalog: Catalog) -> None:
+    """Who declared it is in the room; the others follow when Slack says who they are."""
+    site.desk.catalog = with_contact(catalog, "@incident-responders")
+    await site.open()
+    site.sandbox.faults.add("usergroups.list", "500")
+    task = await site.claim()
+    with pytest.raises(TemporaryError, match="usergroups.list"):
+        await site.perform(task)
+    (room,) = site.rooms()
+    assert "U0DEVELOPER" in room.members
+    assert "U0ONCALL" not in room.members
+    await site.store.release(task, delay_s=0)
+    await site.look()
+    assert {"U0DEVELOPER", "U0ONCALL", "U0LEAD"} <= set(room.members)
+
+
+async def test_a_missing_scope_holds_nothing_up_that_comes_later(site: Site) -> None:
+    """The mention has its own moment, and is not put off with what somebody has to mend."""
+    await site.open()
+    await site.do(ReachLevel(level=1, generation=1))
+    site.sandbox.faults.add("conversations.setTopic", "error", error="missing_scope", times=9)
+    performed = await site.look()
+    assert performed.again_at
+    assert performed.again_at - site.clock.now() <= timedelta(seconds=MENTION_AFTER_S)
+
+
+async def test_what_is_uncertain_is_looked_up_soon_whatever_else_was_refused(site: Site) -> None:
+    """A card that may be there is not put off by the topic's missing scope."""
+    await site.open()
+    site.sandbox.faults.add("conversations.setTopic", "error", error="missing_scope", times=9)
+    site.sandbox.faults.add("chat.postMessage", "accept_then_drop")
+    with pytest.raises(UnknownOutcome):
+        await site.look()
+
+
+async def test_who_lost_the_lease_calls_nothing(site: Site) -> None:
+    """A process that was stopped and wakes up late would draw what was true then over what is true now."""
+    await site.open()
+    await site.look()
+    await site.do(TickStep(step_id="confirm"))
+    task = await site.claim()
+    task.lease.ends_at = time.monotonic()
+    before = len(site.sandbox.calls)
+    with pytest.raises(FencedError, match="too late"):
+        await site.perform(task)
+    assert len(site.sandbox.calls) == before
+
+
 async def test_a_limit_is_waited_out_after_everything_else_was_done(site: Site) -> None:
     """As long as Slack asked for; the next look does only what is left."""
     await site.open()
@@ -395,6 +444,21 @@ async def test_bookmarks_are_not_added_twice(site: Site) -> None:
     with pytest.raises(Exception, match="may have happened"):
         await site.perform(task)
     await site.store.release(task, delay_s=0)
+    await site.look()
+    links = [(bookmark["title"], bookmark["link"]) for bookmark in site.rooms()[0].bookmarks]
+    assert links == list(desired_room(await site.incident()).bookmarks)
+
+
+async def test_a_bookmark_that_was_found_is_recorded(site: Site) -> None:
+    """The look after that one begins anew, and would add it again."""
+    await site.open()
+    site.sandbox.faults.add("bookmarks.add", "accept_then_drop", times=3)
+    task = await site.claim()
+    with pytest.raises(Exception, match="may have happened"):
+        await site.perform(task)
+    await site.store.release(task, delay_s=0)
+    await site.look()
+    await site.do(TickStep(step_id="confirm"))
     await site.look()
     links = [(bookmark["title"], bookmark["link"]) for bookmark in site.rooms()[0].bookmarks]
     assert links == list(desired_room(await site.incident()).bookmarks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -169,6 +170,22 @@ async def test_renewing_keeps_it(store: RedisStore, other: RedisStore, clock: Mo
         await clock.advance(1.5)
         assert await store.extend([task], lease_ms=LEASE_MS) == {ROOM}
         assert (await other.claim(most=10, lease_ms=LEASE_MS)).tasks == ()
+
+
+async def test_a_worker_knows_how_long_a_task_is_its_own(store: RedisStore, clock: MovingClock) -> None:
+    """By its own monotonic clock, and never longer than Redis thinks: from before the request was sent."""
+    await ask(store, request_for("a", clock))
+    before = time.monotonic()
+    task = await claim_one(store)
+    assert before <= task.lease.ends_at - LEASE_MS / 1000 <= time.monotonic()
+    assert not task.lease.is_over
+    first_end = task.lease.ends_at
+    assert await store.extend([task], lease_ms=LEASE_MS) == {"a"}
+    assert task.lease.ends_at > first_end
+    await store.release(task, delay_s=0)
+    last_end = task.lease.ends_at
+    assert await store.extend([task], lease_ms=LEASE_MS) == set()
+    assert task.lease.ends_at == last_end
 
 
 async def test_a_stale_worker_is_fenced_everywhere(store: RedisStore, other: RedisStore, clock: MovingClock) -> None:

@@ -1,0 +1,106 @@
+"""``python -m tests.chaos [--minutes N] [--smoke]``, ``make chaos``: hurt Muster in every way known here; print what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import platform
+import random
+import secrets
+import sys
+import time
+
+import structlog
+
+from bot.services.crashpoints import POINTS
+from tests.chaos import matrix, slack_faults
+from tests.chaos.ground import ground, redis_server
+from tests.chaos.matrix import How
+from tests.chaos.replicas import drive, opened, started
+
+SMOKE_POINTS = ("room.created", "posted.card", "page.accepted", "performed.run", "committed.step_ticked")
+SMOKE_METHODS = ("conversations.create", "chat.postMessage")
+CLICKS = 200
+SMOKE_CLICKS = 20
+MOST_PASSES = 4
+
+
+def main() -> int:
+    """0 when nothing was lost and nothing done twice."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Hurt Muster and see what it costs.")
+    parser.add_argument("--smoke", action="store_true", help="a few of each, in half a minute")
+    parser.add_argument("--minutes", type=float, default=0.0, help="after the tables, so long at random points and passes")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    print(f"Python {platform.python_version()} on {platform.machine()}, {platform.system()}{' (smoke)' if options.smoke else ''}")
+    with redis_server() as server:
+        good = asyncio.run(_all(server.url, smoke=options.smoke, minutes=options.minutes))
+    return 0 if good else 1
+
+
+async def _all(redis_url: str, *, smoke: bool, minutes: float) -> bool:
+    wanted = [(point, how) for point, how in matrix.everything() if not smoke or (point in SMOKE_POINTS and how == "kill")]
+    print("\n== one story of one incident, with the bot killed or stopped at every named point\n" + matrix.HEAD)
+    cells = await matrix.try_all(redis_url, wanted, at_once=3 if smoke else 2)
+    if minutes:
+        cells += await _at_random(redis_url, minutes)
+    print("\n== one opening, with Slack failing the first call of a method (or, without a scope, all of them)")
+    faults = [
+        (method, way)
+        for method, way in slack_faults.everything()
+        if not smoke or (method in SMOKE_METHODS and way in ("500", "accept_then_drop"))
+    ]
+    openings = await slack_faults.try_all(redis_url, faults)
+    clicks = SMOKE_CLICKS if smoke else CLICKS
+    print(f"\n== {clicks} clicks over two replicas, one of them killed at a third")
+    clicked_well = await _clicks(redis_url, clicks)
+    lost = sum(cell.lost.total() for cell in cells)
+    doubled = sum(cell.doubled.total() for cell in cells)
+    repeats = sum(len(cell.repeats) for cell in [*cells, *openings])
+    broken = sum(not cell.good for cell in [*cells, *openings]) + (not clicked_well)
+    print(
+        f"\n{len(cells)} crashes, {len(openings)} faults, {clicks} clicks: {lost} lost, {doubled} done twice, "
+        f"{repeats} asked again after an unknown outcome, {broken} not as they should be"
+    )
+    return not broken
+
+
+async def _clicks(redis_url: str, clicks: int) -> bool:
+    async with ground(redis_url, database=1) as site:
+        first, second = await started(site, 2)
+        room = await opened(site)
+        clicked = await drive(site, room, first, second, clicks=clicks)
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(clicked.effective.items()))
+    print(
+        f"  {counts}, each once; {clicked.unanswered} without an answer; the slowest was visible after {clicked.slowest_s:.1f} s"
+    )
+    for fault in clicked.wrong:
+        print(f"  WRONG: {fault}")
+    return not clicked.wrong
+
+
+async def _at_random(redis_url: str, minutes: float) -> list[matrix.Cell]:
+    seed = secrets.randbelow(1_000_000)
+    print(f"  at random, seed {seed}:")
+    dice, ends_at = random.Random(seed), time.monotonic() + minutes * 60  # noqa: S311 - a seed that can be given again
+    cells: list[matrix.Cell] = []
+
+    async def go_on(database: int) -> None:
+        while time.monotonic() < ends_at:
+            point, how, number = dice.choice(list(POINTS)), dice.choice(_WAYS), dice.randint(1, MOST_PASSES)
+            cell = await matrix.try_point(redis_url, point, how, number=number, database=database)
+            if cell.reached or cell.fault:  # not every point is passed so often
+                cells.append(cell)
+                print(cell.line(), flush=True)
+
+    await asyncio.gather(go_on(1), go_on(2))
+    return cells
+
+
+_WAYS: tuple[How, ...] = ("kill", "stop")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Slack fails one method in one way: the opening ends complete and single all the same. Timeouts: ``make chaos``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos import slack_faults
+from tests.chaos.ground import RedisServer, redis_server
+from tests.chaos.slack_faults import COSMETIC, METHODS, Way
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """A Redis with a database for each opening that goes on at once."""
+    with redis_server() as made:
+        yield made
+
+
+@pytest.mark.parametrize("way", ["429", "500", "drop_before", "accept_then_drop"])
+async def test_an_opening_survives_a_fault_of_any_method(server: RedisServer, way: Way) -> None:
+    """All methods at once, each in a workspace of its own."""
+    cells = await slack_faults.try_all(server.url, [(method, way) for method in METHODS], at_once=13)
+    assert [cell.line() for cell in cells if not cell.good] == []
+
+
+async def test_a_missing_scope_costs_what_it_is_for_and_nothing_else(server: RedisServer) -> None:
+    """The topic, the bookmark; the mention that comes later does not wait for them."""
+    cells = await slack_faults.try_all(server.url, [(method, "missing_scope") for method in COSMETIC])
+    assert [cell.line() for cell in cells if not cell.good] == []
