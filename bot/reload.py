@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from bot.domain.catalog import Catalog
-from bot.domain.errors import MusterError
+from bot.domain.errors import MusterError, TemporaryError
 from bot.domain.text import clean
 from bot.services.desk import Desk
 from bot.services.ports import Clock
@@ -26,6 +26,8 @@ from bot.slack.drawing import Block, Drawn
 from bot.storage.runbook_files import LoadResult
 from bot.storage.yaml_strict import Fault
 
+MOST_TRIES = 5
+"""How often the message waits for its turn under Slack's rate limit."""
 SHOWN_MOST = 3
 """So many faults tell where to look; `muster check` tells all."""
 FAULT_MAX_CHARS = 400
@@ -115,17 +117,27 @@ class Reloader:
         if not await self._is_first(errors):
             return
         drawn = draw_refusal(errors, self._folder, self._redact)
-        try:
-            await self._slack.call(
-                "chat.postMessage",
-                channel=self._channel_id,
-                text=drawn.text,
-                blocks=list(drawn.blocks),
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-        except MusterError as error:
-            log.error("catalog_refusal_untold", error=str(error))
+        for _ in range(MOST_TRIES):
+            try:
+                await self._slack.call(
+                    "chat.postMessage",
+                    urgent=True,
+                    channel=self._channel_id,
+                    text=drawn.text,
+                    blocks=list(drawn.blocks),
+                    unfurl_links=False,
+                    unfurl_media=False,
+                )
+                return
+            except TemporaryError as error:
+                if error.retry_after_s is None:
+                    log.error("catalog_refusal_untold", error=str(error))
+                    return
+                await asyncio.sleep(error.retry_after_s)  # its turn in the channel comes
+            except MusterError as error:
+                log.error("catalog_refusal_untold", error=str(error))
+                return
+        log.error("catalog_refusal_untold", error=f"Slack's rate limit, {MOST_TRIES} times")
 
     async def _is_first(self, errors: Sequence[Fault]) -> bool:
         """Every replica is sent the signal and reads the same files; the one that is here first speaks."""

@@ -1,4 +1,4 @@
-"""What all tests share: a real Redis, a catalog, a clock that the test moves, and no silent skips where nothing may be skipped."""
+"""What all tests share: a real Redis, a catalog, a clock that the test moves, no silent skips where none may be."""
 
 from __future__ import annotations
 

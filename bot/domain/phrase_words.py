@@ -91,7 +91,7 @@ _ROUGH_WORD = re.compile(r"[^\W_]+|[.!?;…|]")
 _WHOLE_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _WHOLE_WORD_OR_STOP = re.compile(rf"{_WHOLE_WORD.pattern}|[.!?;…|]")
 _VANISHES = re.compile(r"[<&@#/\\]|:\S|[._][^\W_]")
-"""Where markup, an entity, an emoji or an address may be; code and quotes end a sentence, which no phrase spans."""
+"""Where markup, an entity, an emoji or an address may be; quotes end a sentence, which no phrase spans."""
 _APOSTROPHES = str.maketrans("’‘ʼ`", "''''", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _PLAIN_LABEL = re.compile(r"[^./:@\\]*")
 
@@ -157,13 +157,13 @@ def long_forms(words: Sequence[str]) -> Sequence[str]:
     return words if _SHORT_FORMS.isdisjoint(words) else (*words, *_LONG_FORMS)
 
 
-def in_sequence(folded: str, rough: Sequence[str], *, contracted: bool) -> Sequence[str] | None:
-    """The words and stops of ``folded``: a phrase that `message_words` has in a row is in a row here as well.
+def in_sequence(text: str, folded: str, rough: Sequence[str], *, contracted: bool) -> Sequence[str] | None:
+    """The words and stops of ``text``, which is ``folded``: a phrase that `message_words` has in a row is in a row here as well.
 
     None where that is not certain: something stands in the text that may be taken out from between two words. ``rough``: its
     `rough_words`; ``contracted``: `long_forms` found short ones among them.
     """
-    if _VANISHES.search(folded):
+    if "`" in text or _VANISHES.search(folded):  # folded, a backquote may be an apostrophe, which joins
         return None
     if not contracted and "'" not in folded:
         return rough

@@ -92,7 +92,7 @@ class PhraseMatcher:
         exact = self._exact.get(folded)
         if exact is not None:
             return PhraseMatch(phrase=exact, runbook_ids=self._ids[exact], kind="bare")
-        if not self._may_match(folded):
+        if not self._may_match(text, folded):
             return None
         words = pw.message_words(text)
         hits = [hit for hit in islice(self._hits(words), HITS_MAX) if not _is_negated(words, hit)]
@@ -104,14 +104,14 @@ class PhraseMatcher:
         phrase = next(hit.phrase for hit in hits if runbook_ids[0] in self._ids[hit.phrase])
         return PhraseMatch(phrase=phrase, runbook_ids=runbook_ids, kind=kind)
 
-    def _may_match(self, folded: str) -> bool:
+    def _may_match(self, text: str, folded: str) -> bool:
         """What rules out nearly everything, without taking the text apart: no phrase begins with any of its words, or has all
         of them in a row; or, where rows cannot be told that way, no phrase has its first two words anywhere."""
         rough = pw.rough_words(folded)
         anywhere = pw.long_forms(rough)
         if self._root.below.keys().isdisjoint(anywhere):
             return False
-        words = pw.in_sequence(folded, rough, contracted=anywhere is not rough)
+        words = pw.in_sequence(text, folded, rough, contracted=anywhere is not rough)
         return self._has_beginning(set(anywhere)) if words is None else self._has_phrase_in(words)
 
     def _has_beginning(self, words: Set[str]) -> bool:

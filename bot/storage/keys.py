@@ -15,6 +15,8 @@ scripts build the same names from the prefix; the table below is the documentati
     {muster:T1}:due                 sorted set of task ids by the moment (ms) from which they may be claimed
     {muster:T1}:task:<id>           hash: payload, kind, state, due, attempt, asked, token, owner, claimed_at
     {muster:T1}:fence               counter of fencing tokens
+    {muster:T1}:bucket:<name>       a rate limit of Slack: the moment (ms) at which the bucket is full again; …:paused until when
+    {muster:T1}:ping                written by /readyz, to see that writing works
     {muster:T1}:clock:offset        ms added to Redis TIME; only the sandbox and tests set it
 """
 

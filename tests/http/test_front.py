@@ -102,7 +102,9 @@ async def test_an_unsigned_body_is_never_parsed(door: tuple[str, Inside], body: 
     assert inside.bodies == []
 
 
-@pytest.mark.parametrize("body", [b"[" * 200_000, b"{broken", b"\xff\xfe", b"[1]", b'"text"', b'{"type":"event_callback","event":1}'])
+@pytest.mark.parametrize(
+    "body", [b"[" * 200_000, b"{broken", b"\xff\xfe", b"[1]", b'"text"', b'{"type":"event_callback","event":1}']
+)
 async def test_a_signed_body_that_is_not_readable_is_refused(door: tuple[str, Inside], body: bytes) -> None:
     """400 without a trace of the inside."""
     url, inside = door
@@ -119,9 +121,8 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(door: tuple
         for _ in range(BODY_MAX_BYTES // 65_536 + 8):
             yield b"x" * 65_536
 
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{url}/slack/events", data=chunks()) as answer:
-            assert answer.status == 413
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/slack/events", data=chunks()) as answer:
+        assert answer.status == 413
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
     writer.write(b"POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: 52428800\r\n\r\n")
     await writer.drain()

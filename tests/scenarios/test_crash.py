@@ -200,8 +200,8 @@ async def test_the_embedded_server_outlives_the_bot(redis_url: str, tmp_path: Pa
         environment = {name: value for name, value in stage.environment.items() if name != "REDIS_URL"}
         bot = BotProcess({**environment, "MUSTER_DATA_DIR": str(tmp_path / "data")}, tmp_path / "log")
         await bot.start()
-        try:
-            async with embedded_redis(tmp_path / "data") as server, connect(server.url, timeout_s=5) as client:
+        async with embedded_redis(tmp_path / "data") as server, connect(server.url, timeout_s=5) as client:
+            try:
                 assert not server.owned, "there must be one server"
                 store = RedisStore(client, workspace_id=TEAM_ID, owner="test", clock=RedisClock(), time_travel=True)
                 killed = Killed(stage, bot, store)
@@ -210,6 +210,6 @@ async def test_the_embedded_server_outlives_the_bot(redis_url: str, tmp_path: Pa
                 await killed.restart()
                 await killed.is_whole()
                 assert await bot.terminate() == 0
-        finally:
-            await stage.sandbox.courier.stop()
-            await bot.kill()
+            finally:  # before the server is left: the last one to leave stops it
+                await stage.sandbox.courier.stop()
+                await bot.kill()
