@@ -56,9 +56,7 @@ async def test_the_same_delivery_opens_once(desk: Desk) -> None:
     assert again.incident.version == incident.version
 
 
-async def test_simultaneous_deliveries_of_one_command_open_once(
-    store: RedisStore, clock: MovingClock, catalog: Catalog
-) -> None:
+async def test_simultaneous_deliveries_of_one_command_open_once(store: RedisStore, clock: MovingClock, catalog: Catalog) -> None:
     """Two replicas get the same delivery at the same moment: one incident."""
     desks = [Desk(store=store, clock=clock, catalog=catalog) for _ in range(4)]
     declared = await asyncio.gather(*(desk.declare(OUTAGE, by="U1", delivery="command:1") for desk in desks))
@@ -116,9 +114,7 @@ async def test_two_desks_converge_on_version_conflicts(store: RedisStore, clock:
     assert sorted(ticked) == sorted(steps)
 
 
-async def test_a_refusal_is_checked_against_the_newest_state(
-    store: RedisStore, clock: MovingClock, catalog: Catalog
-) -> None:
+async def test_a_refusal_is_checked_against_the_newest_state(store: RedisStore, clock: MovingClock, catalog: Catalog) -> None:
     """A replica whose fold is old must not refuse what has become possible."""
     first, second = (Desk(store=store, clock=clock, catalog=catalog) for _ in range(2))
     incident = await opened(first)
