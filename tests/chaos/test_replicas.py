@@ -16,7 +16,7 @@ from tests.scenarios.conftest import said
 
 LEASE_S = 2.0
 VISIBLE_S = 5.0
-CLICKS = 50
+CLICKS = 30
 
 
 @pytest.fixture

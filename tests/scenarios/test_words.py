@@ -504,6 +504,7 @@ async def test_bots_and_muster_itself_never_open(stage: Stage) -> None:
 async def test_an_incident_room_talks_about_its_incident(stage: Stage) -> None:
     """In it and in its threads nothing is opened, declared again or asked."""
     room = await opened(stage)
+    await stage.wait(lambda: "U0DEVELOPER" in room.members, "the declarer is in the room")
     await stage.workspace.say("developer", room.name, "clerk is down since 9:00")
     await stage.workspace.say("developer", room.name, "clerk down", thread_ts=stage.card(room.name)["ts"])
     await quiet(stage)
