@@ -252,6 +252,7 @@ class _Reconciliation:
             return
         try:
             if sent:
+                await self._forget_drawing(key)
                 await redraw(self._slack, channel_id=sent.channel_id, ts=sent.ts, drawn=drawn)
                 ts = sent.ts
             else:
@@ -274,6 +275,14 @@ class _Reconciliation:
         channel = sent.channel_id if sent else channel_id
         self._record.messages[key] = SentMessage(channel_id=channel, ts=ts, drawn=drawn.digest)
         await self._save()
+
+    async def _forget_drawing(self, key: str) -> None:
+        """Record that nobody knows what a message shows, before that is so: after a crash in between, a state that looks as the
+        recorded one did would otherwise be taken for drawn."""
+        known = self._record.messages.get(key)
+        if known and known.drawn:
+            known.drawn = ""
+            await self._save()
 
     # -- people, topic, bookmarks ----------------------------------------------------------------------------------
 
@@ -322,6 +331,8 @@ class _Reconciliation:
         topic = cut(escape(desired.topic), max_chars=TOPIC_MAX_CHARS)
         if topic == self._record.topic or "topic" in self._record.refused:
             return
+        if self._record.topic:  # the same as in ``_forget_drawing``
+            await self._save(topic="")
         try:
             await self._slack.call("conversations.setTopic", channel=channel_id, topic=topic)
         except PermanentError as error:

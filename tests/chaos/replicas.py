@@ -67,13 +67,17 @@ async def kinds(site: Ground, incident_id: str = "inc-1") -> Counter[str]:
 
 
 def ticks_in(message: Json) -> int:
-    """How many of ``STEPS`` a card shows as done."""
-    return sum("✅" in step_of(message, step) for step in STEPS)
+    """How many of ``STEPS`` a card shows as done: those that it lets one untick."""
+    return sum(has_button(message, f"step:{step}", "untick") for step in STEPS)
 
 
-def step_of(message: Json, step: str) -> str:
-    """What a card says of one step."""
-    return next((said({"blocks": [block]}) for block in message["blocks"] if block.get("block_id") == f"step:{step}"), "")
+def has_button(message: Json, block_id: str, action_id: str) -> bool:
+    """Whether a card has this button."""
+    for block in message["blocks"]:
+        elements = [*block.get("elements", []), block.get("accessory") or {}]
+        if block.get("block_id") == block_id and any(element.get("action_id") == action_id for element in elements):
+            return True
+    return False
 
 
 async def drive(site: Ground, room: Any, first: Replica, second: Replica, *, clicks: int) -> Clicked:
@@ -87,14 +91,13 @@ async def drive(site: Ground, room: Any, first: Replica, second: Replica, *, cli
     async def person(step: str) -> None:
         ticked = False
         while clicked.effective.total() < clicks and not clicked.wrong:
-            action, block = ("untick", f"step:{step}") if ticked else ("tick", f"do:{step}")
-            drawn = await _when_drawn(site, block, action)
+            before, after = (f"do:{step}", "tick"), (f"step:{step}", "untick")
+            (block, action), wanted = (after, before) if ticked else (before, after)
             site.sandbox.bot_url = alive[next(turns) % len(alive)].url
             started_at = time.monotonic()
-            result = await site.sandbox.workspace.click("developer", room.name, drawn["ts"], action, block_id=block)
-            mark = "⬜" if ticked else "✅"
+            result = await site.sandbox.workspace.click("developer", room.name, card(site)["ts"], action, block_id=block)
             try:
-                await site.until(lambda: mark in step_of(card(site), step), action, VISIBLE_S)  # noqa: B023 - used at once
+                await site.until(lambda: has_button(card(site), *wanted), action, VISIBLE_S)  # noqa: B023 - used at once
             except TimeoutError:
                 if result.status is None:
                     clicked.unanswered += 1
@@ -115,18 +118,3 @@ async def drive(site: Ground, room: Any, first: Replica, second: Replica, *, cli
             clicked.wrong.append(f"{kind}: {count} clicks, {found[kind]} facts")
     clicked.wrong.extend(str(cry) for cry in first.cries())
     return clicked
-
-
-async def _when_drawn(site: Ground, block_id: str, action_id: str) -> Json:
-    """The card, as soon as it has this button."""
-
-    def look() -> Json | None:
-        shown = card(site)
-        for block in shown["blocks"]:
-            elements = [*block.get("elements", []), block.get("accessory") or {}]
-            if block["block_id"] == block_id and any(element.get("action_id") == action_id for element in elements):
-                return shown
-        return None
-
-    found: Json = await site.until(look, f"{action_id} in {block_id}", VISIBLE_S)
-    return found

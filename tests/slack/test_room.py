@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, AssignRole, ChangeStatus, Command, ReachLevel, TickStep
+from bot.domain.commands import Acknowledge, AssignRole, ChangeSeverity, ChangeStatus, Command, ReachLevel, TickStep, UntickStep
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.facts import Origin, Role, Status
 from bot.domain.incident import Incident
 from bot.domain.room import MENTION_AFTER_S, RoomRecord, desired_room
+from bot.domain.severity import Severity
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
 from bot.sandbox.models import BOT_USER_ID, Channel, Json
@@ -330,6 +331,33 @@ async def test_what_is_uncertain_is_looked_up_soon_whatever_else_was_refused(sit
     site.sandbox.faults.add("chat.postMessage", "accept_then_drop")
     with pytest.raises(UnknownOutcome):
         await site.look()
+
+
+async def test_a_drawing_that_was_not_recorded_is_not_taken_for_the_one_before(site: Site) -> None:
+    """Ticked, drawn, killed before that was recorded, unticked: the state looks as recorded, and Slack does not."""
+    await site.open()
+    await site.look()
+    before = texts_of(site)
+    await site.do(TickStep(step_id="confirm"))
+    await site.do(ChangeSeverity(severity=Severity.SEV2))
+    site.sandbox.faults.add("chat.update", "accept_then_drop", times=9)
+    site.sandbox.faults.add("conversations.setTopic", "accept_then_drop")
+    task = await site.claim()
+    with pytest.raises(UnknownOutcome):
+        await site.perform(task)
+    assert texts_of(site) != before
+    site.sandbox.faults.clear()
+    await site.do(UntickStep(step_id="confirm"))
+    await site.do(ChangeSeverity(severity=Severity.SEV1))
+    await site.store.release(task, delay_s=0)
+    await site.look()
+    assert texts_of(site) == before
+    assert site.rooms()[0].topic.value.startswith("SEV1")
+
+
+def texts_of(site: Site) -> list[Json]:
+    """What the card shows, without the ids that Slack gives anew."""
+    return [block.get("text") for block in site.messages(site.rooms()[0].name)[0]["blocks"]]
 
 
 async def test_who_lost_the_lease_calls_nothing(site: Site) -> None:
