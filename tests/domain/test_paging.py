@@ -120,11 +120,3 @@ def test_the_lateness_of_a_page_is_recorded(story: Story) -> None:
     fact = story.entries[-1].fact
     assert fact.kind == "page_sent"
     assert fact.late_s == 7
-
-
-def test_the_same_page_is_recorded_once(story: Story) -> None:
-    """Two workers that finish together found the same message."""
-    command = paged(story)
-    story.do(command, by="muster")
-    assert story.do(command, by="muster").facts == ()
-    assert len(story.incident.pages) == 1
