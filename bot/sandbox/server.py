@@ -35,7 +35,7 @@ from bot.sandbox.state import State
 from bot.sandbox.triggers import Triggers
 from bot.sandbox.uploads import Uploads
 from bot.sandbox.views import Views
-from bot.sandbox.web_api import Tokens, WebApi
+from bot.sandbox.web_api import Tokens, WebApi, sleep_until
 from bot.sandbox.workspace import Workspace
 
 PAGE = Path(__file__).parent / "page"
@@ -283,12 +283,13 @@ class Sandbox:
         return response
 
     async def _response(self, request: web.Request) -> web.Response:
+        began_at = asyncio.get_running_loop().time()
         try:
             body = json.loads(await request.read())
         except (ValueError, RecursionError):
             body = None
         call = self._ledger.begin("response_url", body if isinstance(body, dict) else {})
-        await asyncio.sleep(self.web_api.latency_s)
+        await sleep_until(began_at + self.web_api.latency_s)
         try:
             self._response_urls.use(request.match_info["key"], body)
             response = web.Response(text="ok")

@@ -126,9 +126,18 @@ class SlackApi:
         may have happened: look before repeating), FencedError (see ``under``). None of their messages holds a secret or
         somebody's text.
         """
+        if self.limits is None:
+            return await self._send(method, arguments)
         channel_id = arguments.get("channel")
-        if self.limits:
-            await self.limits.enter(method, channel_id, urgent=urgent)
+        async with self.limits.turn(method, channel_id, urgent=urgent):
+            try:
+                return await self._send(method, arguments)
+            except TemporaryError as limited:
+                if limited.retry_after_s is not None:
+                    await self.limits.pause(method, channel_id, seconds=limited.retry_after_s)
+                raise
+
+    async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         started = time.monotonic()
         outcome = "ok"
         lease = _LEASE.set(self._lease)
@@ -142,8 +151,6 @@ class SlackApi:
             # slack_sdk stumbles over a 200 that is text (AttributeError) or not UTF-8 (ValueError): a proxy's page
             translated = _translate(method, error)
             outcome = _label(translated)
-            if self.limits and isinstance(translated, TemporaryError) and translated.retry_after_s is not None:
-                await self.limits.pause(method, channel_id, seconds=translated.retry_after_s)
             raise translated from error
         finally:
             _LEASE.reset(lease)

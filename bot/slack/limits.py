@@ -4,10 +4,17 @@ Nobody sleeps here. A call that finds its bucket empty raises TemporaryError wit
 long, and what the task shows then is the newest state: updates collapse by themselves. A part of each bucket is kept for the
 urgent (pages, and what a person waits for), so that they overtake cosmetic updates. A 429 pauses the bucket for everybody.
 
+An urgent call does not wait for the answer of the store, which is a write to disk: it takes its token while it is under way.
+So that this costs one call too many at most, a bucket that was found empty, or whose answer is still out, is asked first.
+
 Numbers: docs.slack.dev, apis/web-api/rate-limits. Tiers are "so many or more" calls a minute, per method and workspace.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -70,25 +77,52 @@ class Limits:
 
     def __init__(self, store: BucketStore) -> None:
         self._store = store
+        self._ask_first: set[str] = set()
+        """Buckets that were empty when last asked, or that are being asked."""
         self._log = structlog.get_logger("muster.limits")
 
-    async def enter(self, method: str, channel_id: str | None, *, urgent: bool) -> None:
-        """Raises: TemporaryError with the wait when the bucket is empty; nothing was sent."""
+    @asynccontextmanager
+    async def turn(self, method: str, channel_id: str | None, *, urgent: bool) -> AsyncIterator[None]:
+        """The turn of one call, which is made inside.
+
+        Raises: TemporaryError with the wait when a bucket is empty; nothing was sent.
+        """
         buckets = buckets_of(method, channel_id, urgent=urgent)
-        if not buckets:
-            return
+        names = {bucket.name for bucket in buckets}
+        if not names:
+            yield
+        elif urgent and self._ask_first.isdisjoint(names):
+            self._ask_first |= names
+            taking = asyncio.create_task(self._take(buckets), name=f"token for {method}")
+            try:
+                yield
+            finally:
+                await taking
+        else:
+            wait_s = await self._take(buckets)
+            if wait_s > 0:
+                raise TemporaryError(f"{method} waits for Slack's rate limit", retry_after_s=wait_s)
+            yield
+
+    async def _take(self, buckets: Sequence[TokenBucket]) -> float:
+        """The seconds to wait, 0 when the tokens were taken."""
+        names = {bucket.name for bucket in buckets}
+        self._ask_first |= names
         try:
             wait_s = await self._store.take(buckets)
         except MusterError as error:
             self._log.warning("limits_unknown", error=str(error))
-            return
-        if wait_s > 0:
-            raise TemporaryError(f"{method} waits for Slack's rate limit", retry_after_s=wait_s)
+            wait_s = 0.0
+        if wait_s <= 0:
+            self._ask_first -= names
+        return wait_s
 
     async def pause(self, method: str, channel_id: str | None, *, seconds: float) -> None:
         """Slack said 429: its word counts for every replica."""
         buckets = buckets_of(method, channel_id, urgent=True)
+        name = buckets[-1].name if buckets else method
+        self._ask_first.add(name)
         try:
-            await self._store.pause(buckets[-1].name if buckets else method, seconds=seconds)
+            await self._store.pause(name, seconds=seconds)
         except MusterError as error:
             self._log.warning("limits_unknown", error=str(error))

@@ -1,8 +1,8 @@
 """Opening an incident: how many of Slack's round trips until its checklist is there, its people are in, all is done.
 
 The sandbox is the fake Slack, each of its calls takes ``LATENCY_S``; the bot runs as its own process on the embedded
-server, fsync always. A round is ``/incident clerk down``; a round trip is the latency, so Muster's own time, the network's
-and the fake's all count against Muster. The first round of a fresh bot is shown by itself: it is the one that matters.
+server, fsync always. A round is ``/incident clerk down``; a round trip is the latency, so Muster's own time and the
+network's count against Muster. The first round of a fresh bot is shown by itself: it is the one that matters.
 
 Beside each round a bare client makes the least that an opening needs (create, then post and invite): the floor of this
 machine at this moment. On a busy machine the floor is higher, and so is everything; then only the distance to it says anything.
