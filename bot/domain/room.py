@@ -86,13 +86,14 @@ class SentMessage(BaseModel):
 
 
 class RoomRecord(BaseModel):
-    """What was done in Slack for one incident, as far as Slack confirmed it. Written only by the holder of the room's task."""
+    """What was done in Slack for one incident, as far as Slack confirmed it. Written only by the holder of the room's task.
+
+    The channel itself is a fact of the timeline.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     version: int = 1
-    channel_id: str | None = None
-    name: str | None = None
     topic: str = ""
     invited: list[str] = []
     refused: dict[str, str] = {}

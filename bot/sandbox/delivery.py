@@ -230,7 +230,9 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery, number: int, headers: Mapping[str, str]) -> Attempt:
         started_at, started_at_s = time.monotonic(), time.time()
-        socket = self._sockets.pick() if delivery.kind != "url_verification" else None
+        last = delivery.attempts[-1] if delivery.attempts else None
+        silent = last.socket if last and not last.ok else None
+        socket = self._sockets.pick(other_than=silent) if delivery.kind != "url_verification" else None
         if socket is not None:
             attempt = await self._over_socket(socket, delivery, number, headers, started_at)
         else:

@@ -214,9 +214,13 @@ class SocketHub:
         self._tickets[ticket] = time.monotonic() + TICKET_S
         return f"{base_url.replace('http', 'ws', 1)}/link?ticket={ticket}&app_id={APP_ID}"
 
-    def pick(self) -> SocketConnection | None:
-        """The connection whose turn it is (any one receives, docs.slack.dev); None when there is none."""
+    def pick(self, *, other_than: int | None = None) -> SocketConnection | None:
+        """The connection whose turn it is (any one receives, docs.slack.dev); None when there is none.
+
+        ``other_than``: the number of one that did not answer just now; it is taken only where there is no other.
+        """
         able = [one for one in self.connections if not one.is_leaving]
+        able = [one for one in able if one.number != other_than] or able
         return able[next(self._turns) % len(able)] if able else None
 
     async def link(self, request: web.Request) -> web.StreamResponse:

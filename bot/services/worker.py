@@ -31,7 +31,8 @@ LEASE_MS = 2_000
 RENEW_S = 0.7
 MOST_AT_ONCE = 64
 HEAD_START_S = 0.005
-"""An opening makes five tasks due at once; the room's first call to Slack is on its way before the others use this process."""
+"""While an incident is opened, whatever can wait begins so much later: first the room's channel, then its checklist and its
+people are on their way to Slack, and only then this process draws and asks for the rest."""
 IDLE_S = 30.0
 """The longest sleep without a heartbeat."""
 FIRST_RETRY_S = 1.0

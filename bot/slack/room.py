@@ -23,7 +23,7 @@ from bot.domain.timeline import MUSTER
 from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk, FencedError
 from bot.services.ports import Clock, RoomStore, Task
-from bot.services.worker import Performed
+from bot.services.worker import HEAD_START_S, Performed
 from bot.slack.blocks.parts import escape
 from bot.slack.client import SlackApi
 from bot.slack.drawing import Draw, Drawn
@@ -39,8 +39,6 @@ MOST_NAMES = 5
 CREATED_SLACK = timedelta(minutes=2)
 SLOWLY = timedelta(minutes=1)
 """What Slack refuses is tried again this often: somebody may mend it meanwhile."""
-HEAD_START_S = 0.005
-"""The checklist goes out first: drawing the rest, and asking the limits for it, takes this process a few milliseconds."""
 
 Result = TypeVar("Result")
 
@@ -114,13 +112,11 @@ class _Reconciliation:
     async def run(self) -> Performed:
         """See the module."""
         channel_id = await self._channel()
-        # Before anybody is in it: what they do there must find its incident.
-        await self._record_room(channel_id, str(self._record.name))
         desired = desired_room(self._incident)
         limited_until: datetime | None = None
         mended_at: datetime | None = None
         try:
-            await _all([self._furniture(channel_id), self._people_in(desired, channel_id)])
+            await _all([self._furniture(desired, channel_id), self._people_in(desired, channel_id)])
         except TemporaryError as limited:
             if limited.retry_after_s is None or self._look_first:
                 raise
@@ -135,9 +131,8 @@ class _Reconciliation:
         moments = [moment for moment in (self._more_at, limited_until, mended_at) if moment]
         return Performed(again_at=min(moments, default=None))
 
-    async def _furniture(self, channel_id: str) -> None:
+    async def _furniture(self, desired: DesiredRoom, channel_id: str) -> None:
         """All but the people, who do not wait for this."""
-        desired = desired_room(self._incident)
         now = self._tools.clock.now()
         messages = desired.messages
         ready = [message for message in messages if message.not_before is None or message.not_before <= now]
@@ -163,23 +158,20 @@ class _Reconciliation:
     # -- the channel -----------------------------------------------------------------------------------------------
 
     async def _channel(self) -> str:
-        if self._record.channel_id is None:
-            try:
-                channel_id, name = await self._create()
-            except PermanentError as error:
-                await self._tools.desk.handle(self._incident.id, RecordRoomFailure(reason=str(error)), by=MUSTER)
-                raise
-            crashpoint("room.created")
-            await _all([self._save(channel_id=channel_id, name=name), self._record_room(channel_id, name)])
-            crashpoint("room.recorded")
-        return str(self._record.channel_id)
-
-    async def _record_room(self, channel_id: str, name: str) -> None:
-        if self._incident.channel_id == channel_id:
-            return
+        """The id of the room's channel. It is recorded before anybody is in it: what they do there must find its incident."""
+        if self._incident.channel_id:
+            return self._incident.channel_id
+        try:
+            channel_id, name = await self._create()
+        except PermanentError as error:
+            await self._tools.desk.handle(self._incident.id, RecordRoomFailure(reason=str(error)), by=MUSTER)
+            raise
+        crashpoint("room.created")
         command = RecordRoom(channel_id=channel_id, name=name)
         handled = await self._tools.desk.handle(self._incident.id, command, by=MUSTER)
         self._incident = handled.incident
+        crashpoint("room.recorded")
+        return channel_id
 
     async def _create(self) -> tuple[str, str]:
         desired = desired_room(self._incident)

@@ -156,10 +156,7 @@ def _faults_of_call(call: Call) -> list[str]:
     arguments = {name: call.structure(name) if name in ("blocks", "view") else value for name, value in call.arguments.items()}
     if call.method in ("chat.postMessage", "chat.update", "chat.postEphemeral", "response_url"):
         faults = faults_of_message(arguments, updated=call.method == "chat.update")
-        if call.method == "chat.postMessage" and (arguments.get("unfurl_links"), arguments.get("unfurl_media")) != (
-            "false",
-            "false",
-        ):
+        if call.method == "chat.postMessage" and not arguments.get("unfurl_links") is arguments.get("unfurl_media") is False:
             faults.append("links would be unfurled")
         return faults
     if call.method in ("views.open", "views.update", "views.push"):

@@ -269,8 +269,6 @@ def test_what_is_remembered_of_the_room_holds_no_text() -> None:
     """Ids, digests and Slack's codes; the topic is what the room shows anyway."""
     assert set(RoomRecord.model_fields) == {
         "version",
-        "channel_id",
-        "name",
         "topic",
         "invited",
         "refused",

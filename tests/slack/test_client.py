@@ -39,12 +39,31 @@ async def refused(api: SlackApi, method: str = WRITE) -> MusterError:
 
 async def test_arguments_go_out_as_slack_reads_them(api: SlackApi, server: Answering) -> None:
     """A form: structures as JSON, flags in words, nothing for None; the token in the header alone."""
-    answer = await api.call(WRITE, channel="C1", blocks=[{"type": "divider"}], unfurl_links=False, thread_ts=None, limit=5)
+    answer = await api.call("conversations.create", name="inc-1", is_private=False, team_id=None, limit=5, more=["a"])
     assert answer == {"ok": True, "ts": "1.2"}
     path, form, authorization = server.asked[0]
-    assert path == "/api/chat.postMessage"
-    assert form == {"channel": "C1", "blocks": '[{"type":"divider"}]', "unfurl_links": "false", "limit": "5"}
+    assert path == "/api/conversations.create"
+    assert form == {"name": "inc-1", "is_private": "false", "limit": "5", "more": '["a"]'}
     assert authorization == f"Bearer {TOKEN}"
+
+
+async def test_messages_and_forms_go_out_as_json(api: SlackApi, server: Answering) -> None:
+    """What is long; the token in the header alone here too."""
+    bodies: list[Any] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        bodies.append(await request.json())
+        return await server.ok(request)
+
+    server.answer = answer
+    blocks = [{"type": "divider"}]
+    await api.call("chat.update", channel="C1", blocks=blocks, unfurl_links=False, thread_ts=None)
+    await api.call("views.open", trigger_id="1", view={"type": "modal"})
+    assert bodies == [
+        {"channel": "C1", "blocks": blocks, "unfurl_links": False},
+        {"trigger_id": "1", "view": {"type": "modal"}},
+    ]
+    assert [authorization for _, _, authorization in server.asked] == [f"Bearer {TOKEN}"] * 2
 
 
 async def test_a_session_is_kept_alive(server: Answering, session: aiohttp.ClientSession) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bot.domain.errors import TemporaryError
+from bot.services.ports import TokenBucket
 from bot.slack.limits import POSTS_BURST, TIER_OF, Limits, buckets_of
 from bot.storage.redis import RedisStore
 from tests.conftest import MovingClock
+
+
+async def enter(limits: Limits, method: str, channel: str | None = None, *, urgent: bool = False) -> None:
+    """A call that takes no time."""
+    async with limits.turn(method, channel, urgent=urgent):
+        pass
 
 
 async def spend(limits: Limits, method: str, channel: str | None = None, *, urgent: bool = False) -> int:
@@ -20,7 +29,7 @@ async def spend(limits: Limits, method: str, channel: str | None = None, *, urge
     async def go_on() -> None:
         nonlocal spent
         while spent < 1000:
-            await limits.enter(method, channel, urgent=urgent)
+            await enter(limits, method, channel, urgent=urgent)
             spent += 1
 
     with pytest.raises(TemporaryError) as refused:
@@ -33,24 +42,52 @@ async def test_a_channel_takes_a_message_a_second_after_a_short_burst(store: Red
     """Another channel has a bucket of its own."""
     limits = Limits(store)
     assert await spend(limits, "chat.postMessage", "C1") == POSTS_BURST
-    await limits.enter("chat.postMessage", "C2", urgent=False)
+    await enter(limits, "chat.postMessage", "C2", urgent=False)
     await clock.advance(1)
-    await limits.enter("chat.postMessage", "C1", urgent=False)
+    await enter(limits, "chat.postMessage", "C1", urgent=False)
     with pytest.raises(TemporaryError):
-        await limits.enter("chat.postMessage", "C1", urgent=False)
+        await enter(limits, "chat.postMessage", "C1", urgent=False)
 
 
 async def test_replicas_share_their_buckets(store: RedisStore) -> None:
     """What one has spent, the other has not."""
-    assert await spend(Limits(store), "conversations.create", urgent=True) == 20
-    assert await spend(Limits(store), "conversations.create", urgent=True) == 0
+    assert await spend(Limits(store), "conversations.members") == 80
+    assert await spend(Limits(store), "conversations.members") == 0
+
+
+async def test_an_urgent_call_does_not_wait_for_its_token(store: RedisStore) -> None:
+    """It is under way while the store is asked; a replica that has not heard yet makes one call too many, not two."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def take(self, buckets: Sequence[TokenBucket]) -> float:
+            asked.set()
+            await answered.wait()
+            return await store.take(buckets)
+
+        async def pause(self, name: str, *, seconds: float) -> None:
+            await store.pause(name, seconds=seconds)
+
+    limits = Limits(Slow())
+    async with limits.turn("conversations.create", None, urgent=True):
+        await asked.wait()
+        second = asyncio.create_task(enter(limits, "conversations.create", urgent=True))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        answered.set()
+    await second
+    assert await spend(Limits(store), "conversations.create", urgent=True) == 18 + 1
+    elsewhere = Limits(store)
+    await enter(elsewhere, "conversations.create", urgent=True)
+    with pytest.raises(TemporaryError):
+        await enter(elsewhere, "conversations.create", urgent=True)
 
 
 async def test_the_urgent_overtake_the_cosmetic(store: RedisStore) -> None:
     """A part of the bucket is kept back for them."""
     limits = Limits(store)
     assert await spend(limits, "chat.update") == 40
-    assert await spend(limits, "chat.update", urgent=True) == 10
+    assert await spend(limits, "chat.update", urgent=True) == 10 + 1  # the one that finds it empty is under way
 
 
 async def test_a_refused_call_costs_nothing(store: RedisStore, clock: MovingClock) -> None:
@@ -59,19 +96,22 @@ async def test_a_refused_call_costs_nothing(store: RedisStore, clock: MovingCloc
     await spend(limits, "chat.postMessage", "C1")
     for _ in range(20):
         with pytest.raises(TemporaryError):
-            await limits.enter("chat.postMessage", "C1", urgent=False)
+            await enter(limits, "chat.postMessage", "C1", urgent=False)
     await clock.advance(1)
-    await limits.enter("chat.postMessage", "C1", urgent=False)
+    await enter(limits, "chat.postMessage", "C1", urgent=False)
 
 
 async def test_slacks_own_word_pauses_every_replica(store: RedisStore, clock: MovingClock) -> None:
     """Retry-After holds for all, the urgent too; afterwards it goes on."""
-    await Limits(store).pause("chat.update", "C1", seconds=30)
+    limits = Limits(store)
+    await limits.pause("chat.update", "C1", seconds=30)
     with pytest.raises(TemporaryError) as caught:
-        await Limits(store).enter("chat.update", "C1", urgent=True)
+        await enter(limits, "chat.update", "C1", urgent=True)
+    with pytest.raises(TemporaryError):
+        await enter(Limits(store), "chat.update", "C1")
     assert caught.value.retry_after_s == pytest.approx(30, abs=1)
     await clock.advance(31)
-    await Limits(store).enter("chat.update", "C1", urgent=False)
+    await enter(Limits(store), "chat.update", "C1", urgent=False)
 
 
 class Away:
@@ -87,7 +127,7 @@ class Away:
 async def test_without_the_store_calls_go_through() -> None:
     """Limits are a courtesy to Slack; they never stand in the way of a page."""
     limits = Limits(Away())
-    await limits.enter("chat.postMessage", "C1", urgent=True)
+    await enter(limits, "chat.postMessage", "C1", urgent=True)
     await limits.pause("chat.postMessage", "C1", seconds=1)
 
 

@@ -50,7 +50,7 @@ async def test_the_first_attempt_posts_without_looking(slack: SlackApi, sandbox:
     """One call; links are not unfurled, nobody is called by a name in the text."""
     await post(slack, started_at, look_first=False)
     assert [call.method for call in sandbox.calls] == ["chat.postMessage"]
-    assert sandbox.calls[0].arguments["unfurl_links"] == "false"
+    assert sandbox.calls[0].arguments["unfurl_links"] is False
     assert "link_names" not in sandbox.calls[0].arguments
     assert said(sandbox) == ["first"]
 

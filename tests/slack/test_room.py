@@ -550,7 +550,7 @@ async def test_a_worker_that_lost_its_lease_writes_nothing(site: Site) -> None:
     assert await site.record() == RoomRecord()
     await site.perform(owner)
     (room,) = site.rooms()
-    assert (await site.record()).channel_id == room.id
+    assert (await site.incident()).channel_id == room.id
     assert len(site.messages(room.name)) == 1
 
 

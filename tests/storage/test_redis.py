@@ -149,7 +149,7 @@ async def test_a_room_record_is_saved_by_the_holder_of_its_task(store: RedisStor
     assert await store.room_record(INCIDENT) == RoomRecord()
     await ask(store, request_for(ROOM, clock))
     task = await claim_one(store)
-    record = RoomRecord(channel_id="C1", name="inc-1", invited=["U1"])
+    record = RoomRecord(topic="t", invited=["U1"])
     assert await store.save_room_record(INCIDENT, task, record)
     assert await store.room_record(INCIDENT) == record
     await store.release(task, delay_s=0)
@@ -223,7 +223,7 @@ SCRIPTS: dict[str, Act] = {
     "claim": lambda store, given: store.claim(most=10, lease_ms=60_000),
     "extend": lambda store, given: store.extend([given["held"]], lease_ms=60_000),
     "release": lambda store, given: store.release(given["held"], delay_s=60),
-    "room": lambda store, given: store.save_room_record(INCIDENT, given["room"], RoomRecord(channel_id="C1")),
+    "room": lambda store, given: store.save_room_record(INCIDENT, given["room"], RoomRecord(topic="t")),
 }
 
 

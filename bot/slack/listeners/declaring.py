@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bot.domain.catalog import best_runbooks
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
 from bot.services.desk import Declaration, Declared
+from bot.services.worker import HEAD_START_S
 from bot.slack.blocks import ids
 from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import actions, button, escape, section
@@ -75,6 +78,7 @@ def when_ready(incident: Incident, *, again: bool) -> Reply:
 async def answer_when_ready(tools: Tools, declared: Declared, response_url: str) -> None:
     """Say where the room is, at a response_url."""
     incident = await tools.wait_for_room(declared.incident.id)
+    await asyncio.sleep(HEAD_START_S)
     payload = {**when_ready(incident, again=declared.again).payload(), "replace_original": False}
     await tools.answers.respond(response_url, payload)
 
