@@ -175,10 +175,12 @@ def paragraphs(lines: Sequence[str]) -> list[Block]:
 def pages(groups: Sequence[Sequence[Block]]) -> list[list[Block]]:
     """``groups`` packed into as few messages as Slack's limits allow; a group is never torn apart."""
     packed: list[list[Block]] = [[]]
+    chars = 0
     for group in groups:
-        together = [*packed[-1], *group]
-        if packed[-1] and (len(together) > BLOCKS_MAX or text_length(together) > MESSAGE_BLOCKS_MAX_CHARS):
-            packed.append(list(group))
-        else:
-            packed[-1] = together
+        longer = text_length(group)
+        if packed[-1] and (len(packed[-1]) + len(group) > BLOCKS_MAX or chars + longer > MESSAGE_BLOCKS_MAX_CHARS):
+            packed.append([])
+            chars = 0
+        packed[-1].extend(group)
+        chars += longer
     return packed
