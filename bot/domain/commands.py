@@ -16,10 +16,9 @@ from bot.domain.severity import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenIncident:
-    """``runbook_ids``: none (nothing fits), one, or several that all fit, the likeliest first."""
+class Declaration:
+    """What somebody said is broken. ``runbook_ids``: none (nothing fits), one, or several that all fit, the likeliest first."""
 
-    number: int
     title: str
     runbook_ids: tuple[str, ...]
     origin: Origin
@@ -27,6 +26,12 @@ class OpenIncident:
     service: str | None = None
     private: bool | None = None
     drill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIncident:
+    number: int
+    declaration: Declaration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

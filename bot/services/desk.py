@@ -17,14 +17,12 @@ from weakref import WeakValueDictionary
 import structlog
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Command, DeclareAgain, OpenIncident, Settle
+from bot.domain.commands import Command, Declaration, DeclareAgain, OpenIncident, Settle
 from bot.domain.decide import decide
 from bot.domain.decisions.base import Context, Decision, open_key
 from bot.domain.decisions.opening import incident_id as id_of
 from bot.domain.errors import ConflictError, UnknownOutcome, UserError
-from bot.domain.facts import Origin
 from bot.domain.incident import Incident, digest_of, fold, version_of
-from bot.domain.severity import Severity
 from bot.domain.tasks import NO_INCIDENT, TaskRequest
 from bot.domain.timeline import Entry, chain
 from bot.services.crashpoints import crashpoint
@@ -54,22 +52,7 @@ class Handled:
     """What became of a command. ``duplicate``: the delivery was handled before, nothing was written now."""
 
     incident: Incident
-    answer: str = ""
     duplicate: bool = False
-    changed: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declaration:
-    """What somebody said is broken, before there is an incident for it."""
-
-    title: str
-    runbook_ids: tuple[str, ...]
-    origin: Origin
-    severity: Severity | None = None
-    service: str | None = None
-    private: bool | None = None
-    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,16 +145,7 @@ class Desk:
                 return Declared(incident=await self.get(reserved.incident_id), new=False)
             if reserved.status == "taken":
                 return await self._declare_again(reserved.incident_id, declaration, by=by, delivery=delivery)
-            command = OpenIncident(
-                number=reserved.number,
-                title=declaration.title,
-                runbook_ids=declaration.runbook_ids,
-                origin=declaration.origin,
-                severity=declaration.severity,
-                service=declaration.service,
-                private=declaration.private,
-                drill=declaration.drill,
-            )
+            command = OpenIncident(number=reserved.number, declaration=declaration)
             try:
                 handled = await self.handle(id_of(reserved.number), command, by=by, delivery=delivery)
             except TakenError:
@@ -210,7 +184,7 @@ class Desk:
                     decision = decide(incident, command, context)
                 except UserError:
                     if incident and delivery and await self._store.was_seen(delivery):
-                        return Handled(incident=incident, duplicate=True, changed=False)
+                        return Handled(incident=incident, duplicate=True)
                     if await self._store.version(incident_id) == version_of(incident):
                         raise
                     incident = await self.load(incident_id)  # the refusal came from an old fold: look again
@@ -247,7 +221,7 @@ class Desk:
                 incident_id=NO_INCIDENT,
                 expected_version=0,
                 nonce=secrets.token_hex(8),
-                delivery=f"task:{settlement.task.id}:{settlement.task.token}",
+                delivery=_delivery_of(settlement),
                 settlement=settlement,
             )
         )
@@ -263,8 +237,7 @@ class Desk:
         except FencedError:
             if command is None:
                 raise
-            token = f"task:{settlement.task.id}:{settlement.task.token}"
-            await self.handle(incident_id, command, by=by, delivery=token)
+            await self.handle(incident_id, command, by=by, delivery=_delivery_of(settlement))
         except UserError as refused:
             self._log.warning("outcome_refused", incident_id=incident_id, reason=str(refused))
             await self.handle(incident_id, Settle(), by=by, settlement=settlement)
@@ -281,7 +254,7 @@ class Desk:
     ) -> Handled | None:
         """None on a version conflict."""
         if incident and not decision.facts and not decision.tasks and not settlement:
-            return Handled(incident=incident, answer=decision.answer, changed=False)
+            return Handled(incident=incident)
         entries = chain(
             decision.facts,
             after_seq=version_of(incident),
@@ -304,7 +277,7 @@ class Desk:
             releases=decision.releases,
             channel_id=decision.channel_id,
             active=_activity(incident, after),
-            delivery=delivery or (f"task:{settlement.task.id}:{settlement.task.token}" if settlement else None),
+            delivery=delivery or (_delivery_of(settlement) if settlement else None),
             settlement=settlement,
         )
         result = await self._write(commit)
@@ -316,7 +289,7 @@ class Desk:
             raise TakenError(result.incident_id)
         if result.status == "duplicate":
             known = await self.load(result.incident_id)
-            return Handled(incident=known or after, duplicate=True, changed=False)
+            return Handled(incident=known or after, duplicate=True)
         self._remember(after)
         changed = self._changed.pop(after.id, None)
         if changed:
@@ -328,7 +301,7 @@ class Desk:
             for listener in self._listeners:
                 listener(entry)
             self._log.info("fact", incident_id=incident_id, kind=entry.fact.kind, seq=entry.seq, by=entry.by)
-        return Handled(incident=after, answer=decision.answer)
+        return Handled(incident=after)
 
     async def _write(self, commit: Commit) -> Committed:
         """Once more after an unknown outcome: the nonce makes that safe. A second unknown outcome is passed on."""
@@ -348,6 +321,11 @@ class Desk:
         if len(self._folds) > MOST_CACHED:
             del self._folds[next(iter(self._folds))]
         return newest
+
+
+def _delivery_of(settlement: Settlement) -> str:
+    """Under which the outcome of a task is remembered: one claim writes one outcome."""
+    return f"task:{settlement.task.id}:{settlement.task.token}"
 
 
 def _activity(before: Incident | None, after: Incident) -> bool | None:

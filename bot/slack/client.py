@@ -6,9 +6,10 @@ One aiohttp session is shared and kept alive: a new connection for each call cos
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,20 @@ class SlackApi:
                 if limited.retry_after_s is not None:
                     await self.limits.pause(method, channel_id, seconds=limited.retry_after_s)
                 raise
+
+    async def each(self, method: str, items: str, *, most_pages: int | None = None, **arguments: Any) -> AsyncIterator[Any]:
+        """Every item of a list that Slack gives out by the page, as long as somebody asks for more.
+
+        ``items`` is the list's name in the answer, such as "channels". Raises like ``call``.
+        """
+        cursor: str | None = None
+        for _ in itertools.count() if most_pages is None else range(most_pages):
+            answer = await self.call(method, cursor=cursor, **arguments)
+            for item in answer.get(items, []):
+                yield item
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+            if cursor is None:
+                return
 
     async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         started = time.monotonic()

@@ -76,14 +76,8 @@ class People:
         async with self._reading:
             if self._read_at is not None and time.monotonic() - self._read_at < FRESH_S:
                 return
-            cursor: str | None = None
-            for _ in range(MOST_PAGES):
-                answer = await self._slack.call("users.list", limit=PAGE, cursor=cursor)
-                for user in answer.get("members", []):
-                    self._keep(person_from(user))
-                cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-                if cursor is None:
-                    break
+            async for user in self._slack.each("users.list", "members", most_pages=MOST_PAGES, limit=PAGE):
+                self._keep(person_from(user))
             self._read_at = time.monotonic()
 
     async def get(self, user_id: str) -> Person:

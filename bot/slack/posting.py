@@ -58,7 +58,6 @@ async def post_once(
 
 
 async def _find(slack: SlackApi, *, channel_id: str, key: str, since: datetime, thread_ts: str | None) -> str | None:
-    cursor: str | None = None
     arguments: dict[str, Any] = {
         "channel": channel_id,
         "oldest": f"{(since - LOOK_BACK).timestamp():.6f}",
@@ -69,15 +68,10 @@ async def _find(slack: SlackApi, *, channel_id: str, key: str, since: datetime, 
     if thread_ts:
         method = "conversations.replies"
         arguments["ts"] = thread_ts
-    for _ in range(MOST_PAGES):
-        answer = await slack.call(method, cursor=cursor, **arguments)
-        for message in answer.get("messages", []):
-            payload = (message.get("metadata") or {}).get("event_payload") or {}
-            if payload.get("key") == key:
-                return str(message["ts"])
-        cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-        if cursor is None:
-            return None
+    async for message in slack.each(method, "messages", most_pages=MOST_PAGES, **arguments):
+        payload = (message.get("metadata") or {}).get("event_payload") or {}
+        if payload.get("key") == key:
+            return str(message["ts"])
     return None
 
 

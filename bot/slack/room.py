@@ -196,25 +196,17 @@ class _Reconciliation:
 
     async def _find_own(self, name: str) -> str | None:
         """The channel of this name that Muster made for this very incident: by us, and not before it was opened."""
-        cursor: str | None = None
-        while True:
-            answer = await self._slack.call(
-                "conversations.list",
-                types="public_channel,private_channel",
-                exclude_archived=True,
-                limit=1000,
-                cursor=cursor,
-            )
-            for channel in answer.get("channels", []):
-                created = float(channel.get("created") or 0)
-                ours = channel.get("creator") == self._tools.bot_user_id
-                young = created >= (self._incident.opened.at - CREATED_SLACK).timestamp()
-                as_private = bool(channel.get("is_private")) == self._incident.private  # never the room of a public one
-                if channel.get("name") == name and ours and young and as_private:
-                    return str(channel["id"])
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-            if cursor is None:
-                return None
+        channels = self._slack.each(
+            "conversations.list", "channels", types="public_channel,private_channel", exclude_archived=True, limit=1000
+        )
+        async for channel in channels:
+            created = float(channel.get("created") or 0)
+            ours = channel.get("creator") == self._tools.bot_user_id
+            young = created >= (self._incident.opened.at - CREATED_SLACK).timestamp()
+            as_private = bool(channel.get("is_private")) == self._incident.private  # never the room of a public one
+            if channel.get("name") == name and ours and young and as_private:
+                return str(channel["id"])
+        return None
 
     # -- messages --------------------------------------------------------------------------------------------------
 

@@ -47,28 +47,18 @@ async def _app_id(slack: SlackApi, bot_id: str) -> str:
 async def find_incidents_channel(slack: SlackApi, name_or_id: str) -> str:
     """The id of the channel. Raises: ConfigError when there is none, or Muster is not in it."""
     wanted = name_or_id.removeprefix("#")
-    cursor: str | None = None
-    while True:
-        try:
-            answer = await slack.call(
-                "conversations.list",
-                types="public_channel,private_channel",
-                exclude_archived=True,
-                limit=1000,
-                cursor=cursor,
-            )
-        except PermanentError as error:
-            raise ConfigError(f"MUSTER_INCIDENTS_CHANNEL cannot be looked up: {error}") from error
-        for channel in answer.get("channels", []):
-            if wanted in (channel.get("id"), channel.get("name")):
-                if not channel.get("is_member"):
-                    raise ConfigError(
-                        f"MUSTER_INCIDENTS_CHANNEL: Muster is not in #{channel.get('name')}; write “/invite @muster” there"
-                    )
-                return str(channel["id"])
-        cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-        if cursor is None:
-            raise ConfigError(
-                f"MUSTER_INCIDENTS_CHANNEL: there is no channel “{wanted}” that Muster can see; "
-                "create it and invite Muster, or set another name or id"
-            )
+    channels = slack.each(
+        "conversations.list", "channels", types="public_channel,private_channel", exclude_archived=True, limit=1000
+    )
+    try:
+        found = await anext((one async for one in channels if wanted in (one.get("id"), one.get("name"))), None)
+    except PermanentError as error:
+        raise ConfigError(f"MUSTER_INCIDENTS_CHANNEL cannot be looked up: {error}") from error
+    if found is None:
+        raise ConfigError(
+            f"MUSTER_INCIDENTS_CHANNEL: there is no channel “{wanted}” that Muster can see; "
+            "create it and invite Muster, or set another name or id"
+        )
+    if not found.get("is_member"):
+        raise ConfigError(f"MUSTER_INCIDENTS_CHANNEL: Muster is not in #{found.get('name')}; write “/invite @muster” there")
+    return str(found["id"])

@@ -61,7 +61,7 @@ SCOPES_OF_EVENTS: dict[str, set[str]] = {
 
 
 def methods_used() -> set[str]:
-    """Every Web API method that bot/slack calls: ``….call("name")``, or a variable ``method`` that is passed to it."""
+    """Every Web API method that bot/slack calls: ``….call("name")``, ``….each("name")``, or a variable ``method`` that is passed to it."""
     return {
         name for path in SLACK.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8"))) for name in _named(node)
     }
@@ -70,7 +70,7 @@ def methods_used() -> set[str]:
 def _named(node: ast.AST) -> Iterator[str]:
     """The method that a call or an assignment names."""
     value: ast.AST | None = None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "call" and node.args:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("call", "each") and node.args:
         value = node.args[0]
     if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "method" for target in node.targets):
         value = node.value

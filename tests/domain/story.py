@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Command, OpenIncident
+from bot.domain.commands import Command, Declaration, OpenIncident
 from bot.domain.decide import decide
 from bot.domain.decisions.base import Context, Decision
 from bot.domain.facts import Origin
@@ -36,8 +36,8 @@ class Story:
 
     def open(self, *runbook_ids: str, title: str = "clerk down", by: str = "U1", **fields: object) -> Incident:
         """Open incident number 1."""
-        command = OpenIncident(number=1, title=title, runbook_ids=runbook_ids, origin=ORIGIN, **fields)  # type: ignore[arg-type]
-        self.do(command, by=by)
+        said = Declaration(title=title, runbook_ids=runbook_ids, **{"origin": ORIGIN} | fields)  # type: ignore[arg-type]
+        self.do(OpenIncident(number=1, declaration=said), by=by)
         return self.incident
 
     def do(self, command: Command, *, by: str = "U1", after_s: float = 0) -> Decision:

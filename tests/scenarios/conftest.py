@@ -118,15 +118,15 @@ def said(message: Json) -> str:
 
 
 @contextlib.asynccontextmanager
-async def staged(redis_url: str, **options: Any) -> AsyncIterator[Stage]:
-    """A sandbox and the environment for a bot in it, which is not started yet."""
+async def staged(redis_url: str, *, manifest: dict[str, Any] = MANIFEST, **options: Any) -> AsyncIterator[Stage]:
+    """A sandbox with this app installed, and the environment for a bot in it, which is not started yet."""
     client = redis.Redis.from_url(redis_url)
     await client.flushdb()
     await client.aclose()
     world = World()
     signing_secret, token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
     sandbox = Sandbox(
-        signing_secret=signing_secret, bot_token=token, manifest=MANIFEST, world=world, retry_scale=0.001, **options
+        signing_secret=signing_secret, bot_token=token, manifest=manifest, world=world, retry_scale=0.001, **options
     )
     await sandbox.start()
     environment = {

@@ -10,10 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 from bot.domain.catalog import Catalog
+from bot.domain.commands import Declaration
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind, TaskRequest
-from bot.services.desk import Declaration, Desk
+from bot.services.desk import Desk
 from bot.services.ports import Claimed, Commit, Committed, Task
 from bot.services.worker import Performed, Work, Worker
 from bot.storage.redis import RedisStore

@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, ChangeStatus, TickStep
+from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, TickStep
 from bot.domain.errors import UserError
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
 from bot.domain.timeline import verify
-from bot.services.desk import Declaration, Desk
+from bot.services.desk import Desk
 from bot.storage.redis import RedisStore
 from tests.conftest import MovingClock
 

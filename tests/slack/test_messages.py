@@ -12,7 +12,6 @@ from bot.domain.commands import (
     CancelRun,
     ChangeStatus,
     ConfirmRun,
-    OpenIncident,
     RecordPreview,
     RecordRoom,
     RecordRun,
@@ -87,7 +86,7 @@ def test_the_reply_offers_a_way_back_as_long_as_it_is_triage(story: Story) -> No
 def opened_by_phrase(story: Story, *, title: str = "clerk down", **fields: Any) -> Incident:
     """Somebody wrote it in a channel; the room exists."""
     runbooks = ("clerk-auth-outage",)
-    story.do(OpenIncident(number=1, title=title, runbook_ids=runbooks, origin=PHRASE, **fields))
+    story.open(*runbooks, title=title, origin=PHRASE, **fields)
     story.do(RecordRoom(channel_id="C9", name="inc"))
     return story.incident
 

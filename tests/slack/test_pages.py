@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, ChangeStatus, ReachLevel, RecordPage, RecordRoom
+from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, ReachLevel, RecordPage, RecordRoom
 from bot.domain.errors import PermanentError
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind
 from bot.sandbox.models import UserGroup
 from bot.sandbox.server import Sandbox
-from bot.services.desk import Declaration, Desk
+from bot.services.desk import Desk
 from bot.services.ports import Task
 from bot.services.worker import Performed
 from bot.slack.client import SlackApi

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, AssignRole, ChangeSeverity, ChangeStatus, Command, ReachLevel, TickStep, UntickStep
+from bot.domain.commands import (
+    Acknowledge,
+    AssignRole,
+    ChangeSeverity,
+    ChangeStatus,
+    Command,
+    Declaration,
+    ReachLevel,
+    TickStep,
+    UntickStep,
+)
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.facts import Origin, Role, Status
 from bot.domain.incident import Incident
@@ -19,7 +29,7 @@ from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
 from bot.sandbox.models import BOT_USER_ID, Channel, Json
 from bot.sandbox.server import Sandbox
-from bot.services.desk import Declaration, Desk, FencedError
+from bot.services.desk import Desk, FencedError
 from bot.services.ports import Settlement, Task
 from bot.services.worker import Performed
 from bot.slack.blocks.messages import draw

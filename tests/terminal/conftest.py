@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import secrets
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -14,14 +13,11 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.server import Sandbox
-from bot.sandbox.world import World
 from bot.settings import load_settings
 from bot.storage.embedded import server_binary
 from bot.terminal.doctor import DEADLINE_S, examine
 from bot.terminal.findings import Finding
-from tests.conftest import ROOT
-from tests.scenarios.conftest import MANIFEST, Stage, stage, unstarted
+from tests.scenarios.conftest import MANIFEST, Stage, stage, staged, unstarted
 
 __all__ = ["stage", "unstarted"]
 
@@ -71,31 +67,10 @@ def manifest_without(*scopes: str) -> dict[str, Any]:
 @asynccontextmanager
 async def installed(manifest: dict[str, Any], redis_url: str, **options: Any) -> AsyncIterator[Stage]:
     """A sandbox in which this app is installed, and the environment of a bot in it."""
-    world = World()
-    signing_secret, token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
-    sandbox = Sandbox(
-        signing_secret=signing_secret, bot_token=token, manifest=manifest, world=world, retry_scale=0.001, **options
-    )
-    await sandbox.start()
-    environment = {
-        "SLACK_BOT_TOKEN": token,
-        "SLACK_SIGNING_SECRET": signing_secret,
-        "SLACK_API_URL": sandbox.slack_api_url,
-        "REDIS_URL": redis_url,
-        "HOST": "127.0.0.1",
-        "PORT": "0",
-        "MUSTER_RUNBOOKS": str(ROOT / "runbooks"),
-        "MUSTER_TIME_TRAVEL": "true",
-        "MUSTER_ENV_FILE": "",
-        **world.environment(sandbox.url),
-    }
-    patient = Stage(sandbox, world, environment)
-    try:
+    async with staged(redis_url, manifest=manifest, **options) as patient:
         yield patient
-        await sandbox.courier.stop()
+        await patient.sandbox.courier.stop()
         await patient.stop()
-    finally:
-        await sandbox.stop()
 
 
 @pytest.fixture

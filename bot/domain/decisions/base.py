@@ -27,7 +27,7 @@ class Decision:
 
     ``cancel`` takes tasks out of the due set for good. ``claims`` are unique keys that this incident takes (another one
     holding one refuses the whole decision), ``releases`` those it gives up. ``channel_id`` makes the incident findable by
-    its room. ``answer`` is what the person is told; "" for nothing to say.
+    its room.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -36,7 +36,6 @@ class Decision:
     claims: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
     channel_id: str | None = None
-    answer: str = ""
 
 
 def ladder_tasks(incident_id: str, ladder: tuple[LadderLevel, ...], generation: int, start: datetime) -> list[TaskRequest]:

@@ -28,25 +28,25 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
     """The first entry, the ladder, and the diagnostics where the runbook is certain."""
     if incident is not None:
         raise ConflictError(f"{incident.id} exists already")
-    catalog = context.catalog
-    runbooks = [_runbook(catalog, runbook_id) for runbook_id in command.runbook_ids]
+    catalog, said = context.catalog, command.declaration
+    runbooks = [_runbook(catalog, runbook_id) for runbook_id in said.runbook_ids]
     runbook = runbooks[0] if len(runbooks) == 1 else None
     likeliest = runbooks[0] if runbooks else None
-    severity = command.severity or (likeliest.severity if likeliest else catalog.default_severity)
-    title = clean(command.title, max_chars=TITLE_MAX_CHARS) or (likeliest.title if likeliest else "Something is broken")
+    severity = said.severity or (likeliest.severity if likeliest else catalog.default_severity)
+    title = clean(said.title, max_chars=TITLE_MAX_CHARS) or (likeliest.title if likeliest else "Something is broken")
     ladder = ladder_of(catalog, likeliest)
     identity = incident_id(command.number)
-    key = None if command.drill else open_key(command.runbook_ids)
+    key = None if said.drill else open_key(said.runbook_ids)
     opened = facts.IncidentOpened(
         incident_id=identity,
         number=command.number,
         title=title,
         severity=severity,
         severity_title=catalog.severities[severity].title,
-        service=command.service or (likeliest.service if likeliest else None),
-        private=any(item.private for item in runbooks) if command.private is None else command.private,
-        drill=command.drill,
-        origin=command.origin,
+        service=said.service or (likeliest.service if likeliest else None),
+        private=any(item.private for item in runbooks) if said.private is None else said.private,
+        drill=said.drill,
+        origin=said.origin,
         targets=targets_of(catalog, severity),
         ladder=ladder,
         runbook=runbook,

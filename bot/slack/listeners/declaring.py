@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from bot.domain.catalog import best_runbooks
+from bot.domain.commands import Declaration
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
-from bot.services.desk import Declaration, Declared
+from bot.services.desk import Declared
 from bot.services.worker import HEAD_START_S
 from bot.slack.blocks import ids
 from bot.slack.blocks.messages import room_link

@@ -191,14 +191,8 @@ class Tools:
         return False
 
     async def _members(self, channel_id: str) -> frozenset[str]:
-        found: set[str] = set()
-        cursor: str | None = None
-        while True:
-            answer = await self.slack.call("conversations.members", channel=channel_id, limit=1000, cursor=cursor)
-            found.update(answer.get("members", []))
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-            if cursor is None:
-                return frozenset(found)
+        members = self.slack.each("conversations.members", "members", channel=channel_id, limit=1000)
+        return frozenset([user_id async for user_id in members])
 
     async def room_of(self, channel_id: str) -> Incident:
         """The incident whose room this is. Raises: UserError that says where to do it instead."""
