@@ -61,7 +61,7 @@ SCOPES_OF_EVENTS: dict[str, set[str]] = {
 
 
 def methods_used() -> set[str]:
-    """Every Web API method that bot/slack calls: ``….call("name")``, ``….each("name")``, or a variable ``method`` that is passed to it."""
+    """Every Web API method that bot/slack calls: ``….call("name")`` and ``.each``, or a variable ``method`` passed to them."""
     return {
         name for path in SLACK.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8"))) for name in _named(node)
     }

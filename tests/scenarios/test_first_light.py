@@ -74,6 +74,23 @@ async def test_nobody_acknowledges_and_the_next_level_is_paged(stage: Stage) -> 
     assert not stage.workspace.dm("cto")
 
 
+async def test_nobody_acknowledges_until_the_cto_is_paged(stage: Stage) -> None:
+    """All three levels, each once; the acknowledgement of the last one ends it, and everybody's page says who has it."""
+    await stage.workspace.command("developer", "general", "/incident clerk down")
+    await stage.room()
+    await stage.wait(lambda: stage.workspace.dm("oncall"), "the page of on-call")
+    await stage.advance(15 * 60)
+    await stage.wait(lambda: stage.workspace.dm("engineering-lead"), "the page of the lead")
+    await stage.advance(15 * 60)
+    page = (await stage.wait(lambda: stage.workspace.dm("cto"), "the page of the CTO"))[0]
+    await stage.click("cto", "@muster", page, "acknowledge")
+    for user in ("oncall", "engineering-lead", "cto"):
+        await stage.wait(lambda user=user: "has it" in said(stage.workspace.dm(user)[0]), f"the page of {user} says who has it")
+    await stage.advance(24 * 60 * 60)
+    await stage.sandbox.settled()
+    assert [len(stage.workspace.dm(user)) for user in ("oncall", "engineering-lead", "cto")] == [1, 1, 1]
+
+
 async def test_a_quick_thumb_acknowledges_before_the_page_is_recorded(stage: Stage) -> None:
     """The button of a page works from the moment it can be seen: here the record of the page never comes."""
     stage.sandbox.faults.add(
