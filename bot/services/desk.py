@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ class Desk:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._listeners: list[Callable[[Entry], None]] = []
         self._wakers: list[Callable[[], None]] = []
+        self._opening: set[int] = set()
+        """Numbers of incidents that this process is about to write."""
         self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._log = structlog.get_logger("muster.desk")
 
@@ -119,15 +122,17 @@ class Desk:
         This process's commits are seen at once, another replica's within ``LOOK_AGAIN_S``. Raises: UserError when there is none.
         """
         deadline = asyncio.get_running_loop().time() + most_s
+        committed_here = False
         while True:
             changed = self._changed.setdefault(incident_id, asyncio.Event())
-            incident = await self.get(incident_id)
+            incident = (self._folds.get(incident_id) if committed_here else None) or await self.get(incident_id)
             left_s = deadline - asyncio.get_running_loop().time()
             if done(incident) or left_s <= 0:
                 return incident
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, LOOK_AGAIN_S)):
                     await changed.wait()
+            committed_here = changed.is_set()
 
     # -- changing --------------------------------------------------------------------------------------------------
 
@@ -137,19 +142,24 @@ class Desk:
         Raises: UserError, TemporaryError, UnknownOutcome (the commit could not be confirmed: answer 5xx, Slack repeats).
         """
         key = None if declaration.drill else open_key(declaration.runbook_ids)
-        for _ in range(MOST_CONFLICTS):
+        for tried in range(MOST_CONFLICTS):
             crashpoint("reserve.asked")
-            reserved = await self._store.reserve(delivery=delivery, unique_key=key)
+            # The first time without a write to disk: somebody waits, and only another replica could be in the way.
+            reserved = await self._store.reserve(delivery=delivery, unique_key=key, alone=tried > 0)
             crashpoint("reserve.answered")
             if reserved.status == "duplicate":
                 return Declared(incident=await self.get(reserved.incident_id), new=False)
             if reserved.status == "taken":
                 return await self._declare_again(reserved.incident_id, declaration, by=by, delivery=delivery)
-            command = OpenIncident(number=reserved.number, declaration=declaration)
+            number = next(number for number in itertools.count(reserved.number) if number not in self._opening)
+            self._opening.add(number)
             try:
-                handled = await self.handle(id_of(reserved.number), command, by=by, delivery=delivery)
-            except TakenError:
+                command = OpenIncident(number=number, declaration=declaration)
+                handled = await self.handle(id_of(number), command, by=by, delivery=delivery)
+            except ConflictError:
                 continue  # somebody was faster: the next reservation says who
+            finally:
+                self._opening.discard(number)
             return Declared(incident=handled.incident, new=not handled.duplicate)
         raise ConflictError("the same incident was opened and closed again and again; try once more")
 
@@ -275,6 +285,7 @@ class Desk:
             cancel=decision.cancel,
             claims=decision.claims,
             releases=decision.releases,
+            number=decision.number,
             channel_id=decision.channel_id,
             active=_activity(incident, after),
             delivery=delivery or (_delivery_of(settlement) if settlement else None),

@@ -69,6 +69,8 @@ class Commit:
     cancel: Sequence[str] = ()
     claims: Sequence[str] = ()
     releases: Sequence[str] = ()
+    number: int | None = None
+    """Of an incident that is opened: no later reservation gives it out again."""
     channel_id: str | None = None
     active: bool | None = None
     delivery: str | None = None
@@ -115,8 +117,11 @@ class Clock(Protocol):
 class Store(Protocol):
     """The durable store. Raises: TemporaryError when it cannot be reached, UnknownOutcome when a write was not answered."""
 
-    async def reserve(self, *, delivery: str | None, unique_key: str | None) -> Reservation:
-        """The number of a new incident, unless the delivery was handled or the same thing is open."""
+    async def reserve(self, *, delivery: str | None, unique_key: str | None, alone: bool = True) -> Reservation:
+        """The number of a new incident, unless the delivery was handled or the same thing is open.
+
+        ``alone`` False writes nothing: the number is whose commit comes first, and whoever is second meets a conflict.
+        """
         ...
 
     async def commit(self, commit: Commit) -> Committed:

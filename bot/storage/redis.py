@@ -124,9 +124,9 @@ class RedisStore:
 
     # -- Store -----------------------------------------------------------------------------------------------------
 
-    async def reserve(self, *, delivery: str | None, unique_key: str | None) -> Reservation:
+    async def reserve(self, *, delivery: str | None, unique_key: str | None, alone: bool = True) -> Reservation:
         """See ``Store.reserve``. A number that is never used leaves a gap; nothing depends on there being none."""
-        status, detail = await self._run("reserve", [delivery or "", unique_key or ""], writes=False)
+        status, detail = await self._run("reserve", [delivery or "", unique_key or "", "1" if alone else ""], writes=False)
         if status == "new":
             return Reservation(status="new", number=int(detail))
         return Reservation(status=status, incident_id=detail)
@@ -145,6 +145,8 @@ class RedisStore:
             "keep_s": KEEP_TASK_S,
             "seen_s": SEEN_S,
         }
+        if commit.number:
+            request["number"] = commit.number
         if commit.channel_id:
             request["channel"] = commit.channel_id
         if commit.active is not None:

@@ -64,6 +64,31 @@ async def test_simultaneous_deliveries_of_one_command_open_once(store: RedisStor
     assert sum(item.new for item in declared) == 1
 
 
+async def test_forty_incidents_at_once_have_forty_numbers(store: RedisStore, clock: MovingClock, catalog: Catalog) -> None:
+    """Two replicas look at the same next number; each incident gets one of its own, and the next one goes on from there."""
+    desks = [Desk(store=store, clock=clock, catalog=catalog) for _ in range(2)]
+    said = [Declaration(title=f"Something {number}", runbook_ids=(), origin=ORIGIN) for number in range(41)]
+    declared = await asyncio.gather(
+        *(desks[number % 2].declare(said[number], by="U1", delivery=f"command:{number}") for number in range(40))
+    )
+    assert all(one.new for one in declared)
+    assert len({one.incident.number for one in declared}) == 40
+    assert sorted(one.incident.title for one in declared) == sorted(one.title for one in said[:40])
+    following = await desks[0].declare(said[40], by="U1", delivery="command:40")
+    assert following.incident.number > max(one.incident.number for one in declared)
+
+
+async def test_a_number_without_a_gap(store: RedisStore, clock: MovingClock, catalog: Catalog) -> None:
+    """Replicas that open one after the other count on; who opens while another one opens waits for nobody's answer."""
+    desks = [Desk(store=store, clock=clock, catalog=catalog) for _ in range(3)]
+    numbers = []
+    for turn in range(9):
+        said = Declaration(title=f"Something {turn}", runbook_ids=(), origin=ORIGIN)
+        declared = await desks[turn % 3].declare(said, by="U1", delivery=f"command:{turn}")
+        numbers.append(declared.incident.number)
+    assert numbers == list(range(1, 10))
+
+
 async def test_a_second_declaration_points_at_the_open_one(desk: Desk) -> None:
     """One open incident for each runbook; whoever says it again is recorded."""
     incident = await opened(desk)

@@ -50,6 +50,7 @@ class Draft:
     releases: Sequence[str] = ()
     channel: str | None = None
     active: bool | None = None
+    number: int | None = None
 
 
 @dataclass
@@ -96,6 +97,7 @@ drafts = st.builds(
     releases=some_keys,
     channel=st.sampled_from((None, *CHANNELS)),
     active=st.sampled_from((None, True, False)),
+    number=st.sampled_from((None, 1, 2, 3, 20)),
 )
 
 
@@ -174,6 +176,7 @@ class StoreMachine(RuleBasedStateMachine):
             claims=draft.claims,
             releases=draft.releases,
             channel_id=draft.channel,
+            number=draft.number,
             active=draft.active,
             delivery=draft.delivery,
             settlement=settlement,
@@ -278,13 +281,13 @@ class StoreMachine(RuleBasedStateMachine):
         if sent.ok and sent.commit.delivery:
             self._nothing_changed("E1", "a delivery that was handled already")
 
-    @rule(delivery=maybe_delivery, key=st.sampled_from((None, *KEYS)))
-    def reserve(self, delivery: str | None, key: str | None) -> None:
+    @rule(delivery=maybe_delivery, key=st.sampled_from((None, *KEYS)), alone=st.booleans())
+    def reserve(self, delivery: str | None, key: str | None, alone: bool) -> None:
         """A number for a new incident, unless there is no need for one."""
-        self._history.say(f"reserve(delivery={delivery}, unique_key={key})")
+        self._history.say(f"reserve(delivery={delivery}, unique_key={key}, alone={alone})")
         self._model.ended = set()
-        expected = self._model.reserve(delivery, key)
-        answer = self._server.ask(self._any.reserve(delivery=delivery, unique_key=key))
+        expected = self._model.reserve(delivery, key, alone=alone)
+        answer = self._server.ask(self._any.reserve(delivery=delivery, unique_key=key, alone=alone))
         self._look()
         name = {"duplicate": "E1", "taken": "P8", "new": "IX"}[expected.status]
         self._require(answer == expected, name, f"the answer was {answer}, not {expected}")

@@ -119,14 +119,16 @@ class Model:
 
     # -- Store -----------------------------------------------------------------------------------------------------
 
-    def reserve(self, delivery: str | None, unique_key: str | None) -> Reservation:
+    def reserve(self, delivery: str | None, unique_key: str | None, *, alone: bool) -> Reservation:
         """See ``Store.reserve``."""
         if delivery in self.seen:
             return Reservation(status="duplicate", incident_id=self.seen[delivery][1])
         if unique_key in self.unique:
             return Reservation(status="taken", incident_id=self.unique[unique_key])
-        self.number += 1
-        return Reservation(status="new", number=self.number)
+        number = self.number + 1
+        if alone:
+            self.number = number
+        return Reservation(status="new", number=number)
 
     def commit(self, commit: Commit) -> Committed:
         """See ``Store.commit``. A refusal changes nothing."""
@@ -136,6 +138,7 @@ class Model:
         timeline = self.timelines[commit.incident_id]
         timeline.extend(commit.entries)
         self._index(commit)
+        self.number = max(self.number, commit.number or 0)
         for identity in commit.cancel:
             self._cancel(identity)
         for request in commit.tasks:

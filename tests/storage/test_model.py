@@ -139,6 +139,13 @@ MUTANTS = (
     Mutant("dedupe-answers-everybody-ok", "commit", (("== req.nonce then", "~= '' then"),), "E1"),
     Mutant("dedupe-forgets-its-own-nonce", "commit", (("== req.nonce then", "== '' then"),), "D2"),
     Mutant("no-version-check", "commit", (("if length ~= req.expect then", "if false then"),), "A5"),
+    Mutant("a-number-is-given-twice", "commit", (("< req.number then", "< 0 then"),), "IX"),
+    Mutant(
+        "numbers-go-back",
+        "commit",
+        (("if req.number and tonumber(redis.call('GET', p .. 'number') or '0') < req.number then", "if req.number then"),),
+        "IX",
+    ),
     Mutant("no-unique-keys", "commit", (("if holder and holder ~= req.incident then", "if false then"),), "P8"),
     Mutant(
         "what-was-done-is-asked-for-again", "commit", (("if not state or (t", "if not state or state == 'done' or (t"),), "P8"

@@ -141,6 +141,18 @@ async def test_a_number_is_given_once(store: RedisStore) -> None:
     assert (free.status, free.number) == ("new", 21)
 
 
+async def test_a_number_that_is_only_looked_at_belongs_to_the_first_commit(store: RedisStore) -> None:
+    """Looking takes nothing; the commit that uses it does, and no commit puts the count back."""
+    looked = [await store.reserve(delivery=None, unique_key=None, alone=False) for _ in range(3)]
+    assert [item.number for item in looked] == [1, 1, 1]
+    assert (await store.commit(commit_of("inc-1", entries=entries(), number=1))).status == "ok"
+    assert (await store.commit(commit_of("inc-1", entries=entries(), number=1))).status == "conflict"
+    assert (await store.reserve(delivery=None, unique_key=None)).number == 2
+    assert (await store.reserve(delivery=None, unique_key=None)).number == 3
+    assert (await store.commit(commit_of("inc-2", entries=entries(), number=2))).status == "ok"
+    assert (await store.reserve(delivery=None, unique_key=None, alone=False)).number == 4
+
+
 # -- the room's record ---------------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ class Decision:
     """What is to be written, all of it or nothing.
 
     ``cancel`` takes tasks out of the due set for good. ``claims`` are unique keys that this incident takes (another one
-    holding one refuses the whole decision), ``releases`` those it gives up. ``channel_id`` makes the incident findable by
+    holding one refuses the whole decision), ``releases`` those it gives up, ``number`` is its own. ``channel_id`` makes the incident findable by
     its room.
     """
 
@@ -35,6 +35,7 @@ class Decision:
     cancel: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
+    number: int | None = None
     channel_id: str | None = None
 
 

@@ -58,6 +58,7 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
         facts=(opened, *started),
         tasks=(*ladder_tasks(identity, ladder, 1, context.now), *diagnosis),
         claims=(key,) if key else (),
+        number=command.number,
     )
 
 

@@ -36,6 +36,9 @@ for _, key in ipairs(req.claims) do redis.call('SET', p .. 'unique:' .. key, req
 for _, key in ipairs(req.releases) do
   if redis.call('GET', p .. 'unique:' .. key) == req.incident then redis.call('DEL', p .. 'unique:' .. key) end
 end
+if req.number and tonumber(redis.call('GET', p .. 'number') or '0') < req.number then
+  redis.call('SET', p .. 'number', string.format('%.0f', req.number))
+end
 if req.channel then redis.call('SET', p .. 'channel:' .. req.channel, req.incident) end
 if length == 0 and #req.entries > 0 then redis.call('ZADD', p .. 'incidents', now, req.incident) end
 if req.active == true then redis.call('SADD', p .. 'active', req.incident) end
