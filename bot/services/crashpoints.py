@@ -52,7 +52,7 @@ POINTS: Mapping[str, str] = MappingProxyType(
         **{f"performed.{task}": f"the task {task} is done; its outcome is not written" for task in _TASKS},
         **{f"settled.{task}": f"the outcome of the task {task} is written" for task in _TASKS},
         "room.created": "Slack made the channel; that is not recorded",
-        "room.recorded": "the channel is recorded; the incident does not know its room",
+        "room.recorded": "the channel is recorded; nobody is in it",
         "room.invited": "Slack took the invitation; that is not recorded",
         "room.topic_set": "Slack took the topic; that is not recorded",
         "room.bookmarked": "Slack took the bookmark; that is not recorded",
