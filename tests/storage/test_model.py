@@ -110,15 +110,20 @@ MUTANTS = (
     Mutant(
         "claim-removes-instead-of-leasing",
         "claim",
-        (("redis.call('ZADD', due, now + tonumber(ARGV[3]), id)\n    local", "redis.call('ZREM', due, id)\n    local"),),
+        (("later[#later + 1] = now + tonumber(ARGV[3])\n    later[#later + 1] = id", "over[#over + 1] = id"),),
         "P5",
     ),
     Mutant("claim-before-it-is-due", "claim", (("'-inf', now, 'LIMIT'", "'-inf', '+inf', 'LIMIT'"),), "P1"),
     Mutant(
         "claim-the-latest-first", "claim", (("'ZRANGEBYSCORE', due, '-inf', now", "'ZREVRANGEBYSCORE', due, now, '-inf'"),), "P7"
     ),
-    Mutant("claim-without-counting", "claim", (("'HINCRBY', k, 'attempt', 1)", "'HINCRBY', k, 'attempt', 0)"),), "P2"),
-    Mutant("claim-with-the-same-token", "claim", (("redis.call('INCR', p .. 'fence')", "1"),), "P3"),
+    Mutant("claim-without-counting", "claim", (("v[2] + 1)", "v[2] + 0)"),), "P2"),
+    Mutant(
+        "claim-with-the-same-token",
+        "claim",
+        (("    fence = fence + 1\n", ""), ("redis.call('INCRBY', p .. 'fence', #ids) - #ids", "1")),
+        "P3",
+    ),
     Mutant(
         "settle-without-the-fence",
         "commit",

@@ -5,24 +5,31 @@ local p = KEYS[1]
 local now = now_ms(p, ARGV[4])
 local due = p .. 'due'
 local out = {tostring(now), ''}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))) do
+local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))
+local fence = #ids > 0 and redis.call('INCRBY', p .. 'fence', #ids) - #ids or 0
+local later, over = {}, {}
+for _, id in ipairs(ids) do
   local k = p .. 'task:' .. id
-  local state = redis.call('HGET', k, 'state')
+  local v = redis.call('HMGET', k, 'state', 'attempt', 'asked', 'due', 'payload')
+  local state = v[1]
   if state == 'pending' or state == 'claimed' then
-    local token = tostring(redis.call('INCR', p .. 'fence'))
-    local attempt = redis.call('HINCRBY', k, 'attempt', 1)
-    redis.call('HSET', k, 'state', 'claimed', 'token', token, 'owner', ARGV[1], 'claimed_at', now)
-    redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
-    local v = redis.call('HMGET', k, 'asked', 'due', 'payload')
-    out[#out + 1] = {id, token, tostring(attempt), v[1], v[2], v[3]}
+    fence = fence + 1
+    local token, attempt = string.format('%.0f', fence), string.format('%.0f', v[2] + 1)
+    redis.call('HSET', k, 'state', 'claimed', 'token', token, 'attempt', attempt, 'owner', ARGV[1], 'claimed_at', now)
+    later[#later + 1] = now + tonumber(ARGV[3])
+    later[#later + 1] = id
+    out[#out + 1] = {id, token, attempt, v[3], v[4], v[5]}
   elseif state then
-    redis.call('ZREM', due, id)
+    over[#over + 1] = id
   else
     -- A due id without its hash is a fault of the store: kept for an hour's look, and reported to the caller.
-    redis.call('ZADD', due, now + 3600000, id)
+    later[#later + 1] = now + 3600000
+    later[#later + 1] = id
     out[#out + 1] = {id, '', '0', '0', '0', ''}
   end
 end
+if #later > 0 then redis.call('ZADD', due, unpack(later)) end
+if #over > 0 then redis.call('ZREM', due, unpack(over)) end
 local following = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 if following[2] then out[2] = following[2] end
 return out
