@@ -221,8 +221,8 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             signing_secret=secrets.signing_secret.get_secret_value() if secrets.signing_secret else "",
         )
 
-        async def handle(body: str, headers: Mapping[str, str]) -> SlackAnswer:
-            response = await dispatch(app, body, headers)
+        async def handle(told: Mapping[str, Any], headers: Mapping[str, str]) -> SlackAnswer:
+            response = await dispatch(app, told, headers)
             return SlackAnswer(
                 status=response.status,
                 headers=dict(response.first_headers_without_set_cookie()),
@@ -299,7 +299,7 @@ def _sockets(
     return SocketMode(
         slack=SlackApi(client, on_call=metrics.called),
         session=session,
-        handle=lambda body, headers: dispatch(app, body, headers),
+        handle=lambda told, headers: dispatch(app, told, headers),
         is_worth_handling=lambda event: _is_worth_handling(tools, event),
         metrics=metrics,
         times=times,

@@ -48,7 +48,7 @@ class Front:
     """
 
     signing_secret: bytes | None
-    handle: Callable[[str, Mapping[str, str]], Awaitable[SlackAnswer]]
+    handle: Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[SlackAnswer]]
     is_worth_handling: Callable[[Mapping[str, Any]], bool]
     ready: Callable[[], Awaitable[list[str]]]
     metrics: Callable[[], bytes]
@@ -131,26 +131,25 @@ class _Door:
 
     async def _genuine(self, raw: bytes, request: web.Request) -> tuple[str, web.Response]:
         try:
+            is_json = request.content_type == "application/json"
             body = raw.decode("utf-8")
-            data = json.loads(body) if request.content_type == "application/json" else None
-            if data is None:
-                _check_form(body)
+            told = json.loads(body) if is_json else _read_form(body)
         except (ValueError, RecursionError):
             return "malformed", _text(400, "not readable")
-        if data is not None and not isinstance(data, dict):
+        if not isinstance(told, dict):
             return "malformed", _text(400, "not readable")
-        if data is not None and data.get("type") == "url_verification":
-            challenge = str(data.get("challenge", ""))[:1_000]
+        if is_json and told.get("type") == "url_verification":
+            challenge = str(told.get("challenge", ""))[:1_000]
             return "url_verification", _text(200, challenge.encode("utf-8", "replace").decode())
-        if data is not None and data.get("type") == "event_callback":
-            event = data.get("event")
+        if is_json and told.get("type") == "event_callback":
+            event = told.get("event")
             if not isinstance(event, dict):
                 return "malformed", _text(400, "not readable")
             if not self._front.is_worth_handling(event):
                 return "ignored", _text(200, "")
-        answer = await self._front.handle(body, dict(request.headers))
+        answer = await self._front.handle(told, dict(request.headers))
         headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
-        kind = "event" if data is not None else "interaction"
+        kind = "event" if is_json else "interaction"
         return kind, web.Response(status=answer.status, body=answer.body.encode("utf-8"), headers=headers)
 
     async def healthz(self, request: web.Request) -> web.Response:
@@ -167,11 +166,12 @@ class _Door:
         return web.Response(body=self._front.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
-def _check_form(body: str) -> None:
-    """A form must be one that Bolt can read. Raises: ValueError, RecursionError."""
-    payload = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS_MAX)).get("payload")
-    if body.startswith("{") or (payload is not None and not isinstance(json.loads(payload), dict)):
+def _read_form(body: str) -> Any:
+    """The fields of a command, or an interaction, which is JSON in one of them. Raises: ValueError, RecursionError."""
+    if body.startswith("{"):
         raise ValueError("not a form of Slack's")
+    fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS_MAX))
+    return json.loads(fields["payload"]) if "payload" in fields else fields
 
 
 def _text(status: int, text: str) -> web.Response:

@@ -73,6 +73,8 @@ class Desk:
         self._clock = clock
         self.catalog = catalog
         self._folds: dict[str, Incident] = {}
+        self._rooms: dict[str, str] = {}
+        """Channel → incident, of what is in ``_folds``: a channel is the room of one incident for good."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._listeners: list[Callable[[Entry], None]] = []
         self._wakers: list[Callable[[], None]] = []
@@ -99,17 +101,17 @@ class Desk:
         entries = await self._store.timeline(incident_id, after=version_of(cached))
         return self._remember(fold(entries, onto=cached))
 
-    async def get(self, incident_id: str) -> Incident:
+    async def get(self, incident_id: str, *, fresh: bool = True) -> Incident:
         """The incident. Raises: UserError when there is none."""
-        incident = await self.load(incident_id)
+        incident = await self.load(incident_id, fresh=fresh)
         if incident is None:
             raise UserError("There is no such incident.")
         return incident
 
-    async def find_by_channel(self, channel_id: str) -> Incident | None:
+    async def find_by_channel(self, channel_id: str, *, fresh: bool = True) -> Incident | None:
         """The incident whose room ``channel_id`` is."""
-        identity = await self._store.find_by_channel(channel_id)
-        return await self.load(identity) if identity else None
+        identity = self._rooms.get(channel_id) or await self._store.find_by_channel(channel_id)
+        return await self.load(identity, fresh=fresh) if identity else None
 
     async def active(self) -> list[Incident]:
         """The incidents that are not over, oldest first."""
@@ -176,8 +178,12 @@ class Desk:
         by: str,
         delivery: str | None = None,
         settlement: Settlement | None = None,
+        check: Callable[[Incident], None] | None = None,
     ) -> Handled:
         """Decide and commit. With ``settlement``, the task ends in the same write.
+
+        ``check`` refuses who may not (ForbiddenError), by the very state that is decided on: a fold that another replica has
+        left behind is not the last word, for its commit meets a conflict and all is looked at again.
 
         Safe to repeat with the same ``delivery`` or ``settlement``. Raises: UserError with what to tell the person,
         TakenError, FencedError, TemporaryError, UnknownOutcome.
@@ -191,6 +197,8 @@ class Desk:
             for _ in range(MOST_CONFLICTS):
                 context = Context(by=by, now=self._clock.now(), catalog=self.catalog)
                 try:
+                    if check and incident:
+                        check(incident)
                     decision = decide(incident, command, context)
                 except UserError:
                     if incident and delivery and await self._store.was_seen(delivery):
@@ -329,8 +337,11 @@ class Desk:
         known = self._folds.pop(incident.id, None)
         newest = known if known and known.version > incident.version else incident
         self._folds[incident.id] = newest
+        if newest.channel_id:
+            self._rooms[newest.channel_id] = newest.id
         if len(self._folds) > MOST_CACHED:
-            del self._folds[next(iter(self._folds))]
+            forgotten = self._folds.pop(next(iter(self._folds)))
+            self._rooms.pop(forgotten.channel_id or "", None)
         return newest
 
 

@@ -122,7 +122,7 @@ class SocketMode:
     Arguments:
         slack: the Web API with the app-level token.
         session: the one aiohttp session towards Slack.
-        handle: what becomes of a request of Slack's, given as JSON text with its headers; only 200 is acknowledged.
+        handle: what becomes of a request of Slack's, given as it was read, with its headers; only 200 is acknowledged.
         is_worth_handling: whether anything wants this event; one that nothing wants is acknowledged at once.
     """
 
@@ -131,7 +131,7 @@ class SocketMode:
         *,
         slack: SlackApi,
         session: aiohttp.ClientSession,
-        handle: Callable[[str, Mapping[str, str]], Awaitable[BoltResponse]],
+        handle: Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[BoltResponse]],
         is_worth_handling: Callable[[Mapping[str, Any]], bool],
         metrics: SocketMetrics,
         times: SocketTimes | None = None,
@@ -353,7 +353,7 @@ class SocketMode:
             if not self._is_worth_handling(event):
                 return "ignored", acknowledgement
         kind = "event" if envelope.kind == "events_api" else "interaction"
-        response = await self._handle(json.dumps(payload), _headers(envelope))
+        response = await self._handle(payload, _headers(envelope))
         if response.status != 200:
             log.warning("envelope_refused", type=envelope.kind, status=response.status)
             return kind, None

@@ -23,11 +23,11 @@ class Inside:
     """What is behind the door: counts who came in."""
 
     def __init__(self) -> None:
-        self.bodies: list[str] = []
+        self.bodies: list[Mapping[str, Any]] = []
         self.faults: list[str] = []
 
-    async def handle(self, body: str, headers: Mapping[str, str]) -> SlackAnswer:
-        self.bodies.append(body)
+    async def handle(self, told: Mapping[str, Any], headers: Mapping[str, str]) -> SlackAnswer:
+        self.bodies.append(told)
         return SlackAnswer(status=200, headers={"content-type": "text/plain"}, body="handled")
 
     async def ready(self) -> list[str]:
@@ -77,11 +77,11 @@ def event(**fields: Any) -> bytes:
 
 
 async def test_a_genuine_request_comes_in(door: tuple[str, Inside]) -> None:
-    """The body reaches the inside as it was sent."""
+    """What was sent reaches the inside as it was read."""
     url, inside = door
     body = event(type="message", text="clerk down")
     assert await post(url, body, headers(body)) == (200, "handled")
-    assert inside.bodies == [body.decode()]
+    assert inside.bodies == [json.loads(body)]
 
 
 async def test_a_message_that_nothing_wants_ends_at_the_door(door: tuple[str, Inside]) -> None:

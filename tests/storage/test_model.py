@@ -117,7 +117,7 @@ MUTANTS = (
     Mutant(
         "claim-the-latest-first", "claim", (("'ZRANGEBYSCORE', due, '-inf', now", "'ZREVRANGEBYSCORE', due, now, '-inf'"),), "P7"
     ),
-    Mutant("claim-without-counting", "claim", (("v[2] + 1)", "v[2] + 0)"),), "P2"),
+    Mutant("claim-without-counting", "claim", (("or 0) + 1)", "or 0) + 0)"),), "P2"),
     Mutant(
         "claim-with-the-same-token",
         "claim",

@@ -26,8 +26,8 @@ class Decision:
     """What is to be written, all of it or nothing.
 
     ``cancel`` takes tasks out of the due set for good. ``claims`` are unique keys that this incident takes (another one
-    holding one refuses the whole decision), ``releases`` those it gives up, ``number`` is its own. ``channel_id`` makes the incident findable by
-    its room.
+    holding one refuses the whole decision), ``releases`` those it gives up, ``number`` is its own. ``channel_id`` makes the
+    incident findable by its room.
     """
 
     facts: tuple[Fact, ...] = ()

@@ -29,7 +29,7 @@ from bot.slack.listeners import commands, events
 from bot.slack.listeners.clicks import click, read_click, trigger_key
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.forms import SENT, open_declare_form
-from bot.slack.listeners.shapes import is_whole, read_body
+from bot.slack.listeners.shapes import is_whole
 from bot.slack.listeners.tools import Reply, Tools
 
 _EVERYTHING = re.compile("")
@@ -83,16 +83,12 @@ def _without_token(client: AsyncWebClient) -> AsyncWebClient:
     return AsyncWebClient(base_url=client.base_url, session=client.session, timeout=client.timeout, retry_handlers=[])
 
 
-async def dispatch(app: AsyncApp, body: str, headers: Mapping[str, str]) -> BoltResponse:
+async def dispatch(app: AsyncApp, told: Mapping[str, Any], headers: Mapping[str, str]) -> BoltResponse:
     """One request of Slack through Bolt; its signature was checked.
 
     Bolt is given what was read, as it is in Socket Mode (the mode means nothing else): it would look into a text before anybody
     could judge it, and take a command that speaks of a "payload" for an interaction without one.
     """
-    try:
-        told = read_body(body)
-    except (ValueError, RecursionError):
-        return BoltResponse(status=400, body="not readable")
     if not is_whole(told):
         return BoltResponse(status=400, body="not readable")
     return await app.async_dispatch(AsyncBoltRequest(body=dict(told), headers=dict(headers), mode="socket_mode"))

@@ -97,16 +97,18 @@ async def click(tools: Tools, pressed: Click) -> None:
     await act(tools, pressed)
 
 
-async def _incident_of(tools: Tools, pressed: Click) -> tuple[Incident, ids.Target]:
+async def _incident_of(tools: Tools, pressed: Click, *, fresh: bool = True) -> tuple[Incident, ids.Target]:
     """The incident of the click, which must come from one of its own messages, by somebody who may."""
     target = ids.parse(pressed.value)
-    incident = await tools.desk.get(target.incident_id)
+    incident = await tools.desk.get(target.incident_id, fresh=fresh)
     places = {incident.channel_id, *(channel for page in incident.pages for channel, _ in page.messages)}
     if not incident.private:  # a private one draws no button where it was declared
         places.update(origin.channel_id for origin in (incident.origin, *(origin for _, origin in incident.declared_again)))
     # A quick thumb presses the page's button before it is recorded where the page went: who they are decides then.
     just_paged = pressed.channel_id.startswith("D") and await tools.is_contact_of(incident, pressed.user_id)
     if pressed.channel_id not in places and not just_paged:
+        if not fresh:  # another replica may have posted there since
+            return await _incident_of(tools, pressed)
         raise ForbiddenError("That button belongs to another room; nothing was done.")
     return incident, target
 
@@ -118,10 +120,10 @@ def _commanding(make: Make, *, certain: bool = False) -> Callable[[Tools, Click]
     """An act that is one command of a responder. ``certain``: only of one whom Slack knows."""
 
     async def act(tools: Tools, pressed: Click) -> None:
-        incident, target = await _incident_of(tools, pressed)
-        await tools.check_responder(incident, pressed.user_id, certain=certain)
+        incident, target = await _incident_of(tools, pressed, fresh=False)
+        command = make(target, pressed)
         try:
-            await tools.desk.handle(incident.id, make(target, pressed), by=pressed.user_id, delivery=pressed.delivery)
+            await tools.act(incident, command, by=pressed.user_id, delivery=pressed.delivery, certain=certain)
         except TakenError as taken:  # a runbook chosen, or an incident reopened, while another one works on the same
             other = await tools.desk.get(taken.incident_id)
             where = "in a private room" if other.private else f"in {room_link(other)}"

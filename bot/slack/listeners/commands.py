@@ -93,37 +93,32 @@ async def _status(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> R
 
 async def _severity(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
     found = await tools.room_of(asked.channel_id)
-    await tools.check_responder(found, asked.user_id)
     severity = parse_severity(arguments["severity"])
-    await tools.desk.handle(found.id, ChangeSeverity(severity=severity), by=asked.user_id, delivery=asked.delivery)
+    await tools.act(found, ChangeSeverity(severity=severity), by=asked.user_id, delivery=asked.delivery)
     return Reply(text=f"It is {severity.value} now.")
 
 
 async def _assign(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
     found = await tools.room_of(asked.channel_id)
-    await tools.check_responder(found, asked.user_id)
     match = _PERSON.match(arguments["person"])
     user_id = match["id"] if match else asked.user_id
     if user_id == tools.bot_user_id:
         raise UserError("Muster cannot command an incident; name a person.")
     await tools.check_person(user_id)
     command = AssignRole(role=Role.INCIDENT_COMMANDER, user_id=user_id)
-    await tools.desk.handle(found.id, command, by=asked.user_id, delivery=asked.delivery)
+    await tools.act(found, command, by=asked.user_id, delivery=asked.delivery)
     return Reply(text=f"{person(user_id)} is incident commander.")
 
 
 async def _acknowledge(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
     found = await tools.room_of(asked.channel_id)
-    await tools.check_responder(found, asked.user_id)
-    await tools.desk.handle(found.id, Acknowledge(via="slack"), by=asked.user_id, delivery=asked.delivery)
+    await tools.act(found, Acknowledge(via="slack"), by=asked.user_id, delivery=asked.delivery)
     return Reply(text="✋ You have it. The escalation has stopped.")
 
 
 async def _resolve(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
     found = await tools.room_of(asked.channel_id)
-    await tools.check_responder(found, asked.user_id)
-    command = ChangeStatus(status=Status.RESOLVED)
-    await tools.desk.handle(found.id, command, by=asked.user_id, delivery=asked.delivery)
+    await tools.act(found, ChangeStatus(status=Status.RESOLVED), by=asked.user_id, delivery=asked.delivery)
     return Reply(text="🟢 Resolved. The escalation has stopped; it can be reopened from the card.")
 
 

@@ -89,12 +89,11 @@ async def _show_room(tools: Tools, declared: Declared, view_id: str) -> None:
 async def _skipped(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
     target = ids.parse(views.metadata_of(view).get("target", ""))
     incident = await tools.desk.get(target.incident_id)
-    await tools.check_responder(incident, user_id)
     reason = clean(views.text_of(view, "reason"), max_chars=REASON_MAX_CHARS)
     if not reason:
         raise views.FieldErrors({"reason": "The reason is part of the record."})
     command = SkipStep(step_id=target.thing, reason=reason)
-    await tools.desk.handle(incident.id, command, by=user_id, delivery=delivery)
+    await tools.act(incident, command, by=user_id, delivery=delivery)
     return None
 
 

@@ -6,11 +6,9 @@ means anything, and who may do what, is not judged here. Pure.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 _OBJECTS = ("team", "user", "enterprise", "channel", "message", "container", "view")
 """Of an interaction: an object or null. A command has none of them."""
@@ -41,18 +39,6 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 """What an event cannot do without, by its type."""
 
 _PRINTABLE = re.compile(r"[ -~]*")
-
-
-def read_body(body: str) -> Mapping[str, Any]:
-    """An event, an interaction (JSON in the field of a form) or the fields of a command. Raises: ValueError, RecursionError."""
-    if body.lstrip()[:1] == "{":
-        told = json.loads(body)
-    else:
-        fields = dict(parse_qsl(body, keep_blank_values=True))
-        told = json.loads(fields["payload"]) if "payload" in fields else fields
-    if not isinstance(told, dict):
-        raise ValueError("not an object")
-    return told
 
 
 def is_whole(body: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Join
+from bot.domain.commands import Command, Join
 from bot.domain.errors import ForbiddenError, MusterError, PermanentError, UserError
 from bot.domain.incident import Incident
 from bot.services.desk import Desk
@@ -165,19 +165,33 @@ class Tools:
         if person.is_guest or (person.team_id and person.team_id != self.team_id):
             raise ForbiddenError("Guests and people of other workspaces cannot do that; ask a member of the team.")
 
-    async def check_responder(self, incident: Incident, user_id: str, *, certain: bool = False) -> None:
-        """Nothing for somebody who is in the room. Who was not seen coming in is looked up in Slack and recorded.
+    async def act(self, incident: Incident, command: Command, *, by: str, delivery: str, certain: bool = False) -> Incident:
+        """What a responder asks for, done. ``incident`` may be what this process remembers of it.
+
+        ``certain``: see ``check_person``. Raises: what ``check_responder`` and ``Desk.handle`` raise.
+        """
+        on_record = await self.check_responder(incident, by, certain=certain)
+
+        def still(now: Incident) -> None:
+            if on_record and not now.is_responder(by):
+                raise _outside(now)
+
+        return (await self.desk.handle(incident.id, command, by=by, delivery=delivery, check=still)).incident
+
+    async def check_responder(self, incident: Incident, user_id: str, *, certain: bool = False) -> bool:
+        """Whether the timeline says that somebody is in the room. Who was not seen coming in is looked up in Slack and recorded.
 
         ``certain``: for what changes something outside of Slack, see ``check_person``. Raises: ForbiddenError for everybody else.
         """
         await self.check_person(user_id, certain=certain)
-        if incident.is_responder(user_id) or await self.is_contact_of(incident, user_id):
-            return
+        if incident.is_responder(user_id):
+            return True
+        if await self.is_contact_of(incident, user_id):
+            return False
         if incident.channel_id and user_id in await self._members(incident.channel_id):
             await self.desk.handle(incident.id, Join(user_id=user_id), by=user_id)
-            return
-        where = f"<#{incident.channel_id}>" if incident.channel_id and not incident.private else "the room"
-        raise ForbiddenError(f"Only people in {where} can do that. Join it, then press again; nothing was done.")
+            return True
+        raise _outside(incident)
 
     async def is_contact_of(self, incident: Incident, user_id: str) -> bool:
         """Whether somebody is behind a contact of a level that was reached, also while their page is still being recorded."""
@@ -195,8 +209,8 @@ class Tools:
         return frozenset([user_id async for user_id in members])
 
     async def room_of(self, channel_id: str) -> Incident:
-        """The incident whose room this is. Raises: UserError that says where to do it instead."""
-        incident = await self.desk.find_by_channel(channel_id)
+        """The incident whose room this is, for ``act``. Raises: UserError that says where to do it instead."""
+        incident = await self.desk.find_by_channel(channel_id, fresh=False)
         if incident:
             return incident
         active = [item for item in await self.desk.active() if item.channel_id and not item.private]
@@ -219,3 +233,8 @@ class Tools:
             ways = [way for way in (contact.slack, contact.phone) if way]
             lines.append(f"{contact.name} ({', '.join(ways) or 'no way to reach them is known'})")
         return "; ".join(lines) or "your on-call engineer"
+
+
+def _outside(incident: Incident) -> ForbiddenError:
+    where = f"<#{incident.channel_id}>" if incident.channel_id and not incident.private else "the room"
+    return ForbiddenError(f"Only people in {where} can do that. Join it, then press again; nothing was done.")

@@ -14,7 +14,7 @@ for _, id in ipairs(ids) do
   local state = v[1]
   if state == 'pending' or state == 'claimed' then
     fence = fence + 1
-    local token, attempt = string.format('%.0f', fence), string.format('%.0f', v[2] + 1)
+    local token, attempt = string.format('%.0f', fence), string.format('%.0f', (tonumber(v[2]) or 0) + 1)
     redis.call('HSET', k, 'state', 'claimed', 'token', token, 'attempt', attempt, 'owner', ARGV[1], 'claimed_at', now)
     later[#later + 1] = now + tonumber(ARGV[3])
     later[#later + 1] = id
