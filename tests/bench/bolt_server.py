@@ -1,15 +1,13 @@
 """The peer: a Bolt app as its own tutorial builds it, with two listeners, in a process of its own.
 
 ``default``: Bolt's own aiohttp server (``AsyncApp.server``), a command that only acknowledges. ``asgi``: the same app behind
-Bolt's ASGI adapter and uvicorn, the quickest way to serve Bolt; only where uvicorn is installed, it is no dependency of Muster.
+Bolt's ASGI adapter and uvicorn, the quickest way to serve Bolt.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 import os
 import socket
 import sys
@@ -17,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import uvicorn
 import uvloop
 from aiohttp import web
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
@@ -33,11 +32,6 @@ class BoltServer:
 
     url: str
     pid: int
-
-
-def has_uvicorn() -> bool:
-    """Whether ``asgi`` can be run here."""
-    return importlib.util.find_spec("uvicorn") is not None
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +84,6 @@ async def _serve_default(app: AsyncApp, port: int) -> None:
 
 
 def _serve_asgi(app: AsyncApp, port: int) -> None:
-    uvicorn: Any = importlib.import_module("uvicorn")
     handler = AsyncSlackRequestHandler(app)
     options = {"host": "127.0.0.1", "port": port, "access_log": False, "log_level": "warning", "lifespan": "off"}
     server = uvicorn.Server(uvicorn.Config(handler, **options))

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -69,11 +70,11 @@ async def send(
         "pause_s": pause_s,
         "core": core,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.load", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", "tests.bench.load"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, input=json.dumps(order).encode(), stdout=subprocess.PIPE, timeout=MOST_S, check=True
     )
-    out, _ = await asyncio.wait_for(process.communicate(json.dumps(order).encode()), timeout=MOST_S)
-    return Sent(**json.loads(out))
+    return Sent(**json.loads(done.stdout))
 
 
 def cores() -> tuple[int, int] | None:
@@ -166,7 +167,7 @@ async def _run(order: dict[str, Any]) -> Sent:
         for number in numbers:
             began = time.perf_counter()
             status = await connection.ask(requests[number % len(requests)])
-            latencies_ms.append((time.perf_counter() - began) * 1000)
+            latencies_ms.append(round((time.perf_counter() - began) * 1000, 3))
             statuses[str(status)] += 1
             if status == 0:
                 return

@@ -1,4 +1,4 @@
-"""Idle memory: the whole bot beside a minimal Bolt server, each a process of its own that has just become ready."""
+"""Idle memory: the whole bot beside a minimal Bolt server (Bolt's ASGI adapter on uvicorn), each a fresh process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def measure(quick: bool) -> str:
     for _ in range(SMOKE_ROUNDS if quick else ROUNDS):
         async with muster_server() as muster:
             api = muster.sandbox.slack_api_url
-            peer = bolt_server("default", bot_token=muster.bot_token, signing_secret=muster.signing_secret, slack_api_url=api)
+            peer = bolt_server("asgi", bot_token=muster.bot_token, signing_secret=muster.signing_secret, slack_api_url=api)
             async with peer as bolt:
                 await asyncio.sleep(IDLE_S)
                 mine.append(_memory_mib(muster.pid))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from bot.sandbox import payloads
 from bot.sandbox.models import Json
-from tests.bench.bolt_server import bolt_server, has_uvicorn
+from tests.bench.bolt_server import bolt_server
 from tests.bench.load import JSON_TYPE, bind, cores, cpu_s, send
 from tests.bench.muster_server import muster_server
 from tests.bench.report import at_least, plain, ratio, table
@@ -69,8 +69,7 @@ async def _servers() -> AsyncIterator[tuple[str, dict[str, _Target]]]:
     async with AsyncExitStack() as stack:
         muster = await stack.enter_async_context(muster_server())
         targets = {"Muster, everything": _Target(url=muster.url, pid=muster.pid)}
-        kinds = {"Bolt, own aiohttp server": "default"} | ({"Bolt, ASGI adapter on uvicorn": "asgi"} if has_uvicorn() else {})
-        for name, kind in kinds.items():
+        for name, kind in {"Bolt, own aiohttp server": "default", "Bolt, ASGI adapter on uvicorn": "asgi"}.items():
             peer = await stack.enter_async_context(
                 bolt_server(
                     kind,
@@ -138,9 +137,8 @@ def _report(figures: dict[str, list[_Figures]], mean_bytes: float, *, rounds: in
         judged = name == peers[-1][0]
         rows.append(at_least(text, faster, GOAL, "×") if judged else plain(text, faster, "×"))
         rows.append(plain("the same by processor time", ratio([f.cpu_us for f in theirs], [f.cpu_us for f in mine]), "×"))
-    note = "" if len(peers) > 1 else "; uvicorn is not installed, so there is no Bolt behind its ASGI adapter (1.2 × quicker)"
     head = (
         f"{BODIES} messages that match nothing, {mean_bytes:,.0f} bytes on average, {CONNECTIONS} connections; "
-        f"{rounds} rounds of {count:,}, interleaved; medians{note}"
+        f"{rounds} rounds of {count:,}, interleaved; medians"
     )
     return table(head, rows)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, TickStep
-from bot.domain.errors import UserError
+from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, Join, Leave, TickStep
+from bot.domain.errors import ForbiddenError, UserError
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
 from bot.domain.timeline import verify
@@ -148,6 +149,31 @@ async def test_a_refusal_is_checked_against_the_newest_state(store: RedisStore, 
     await second.load(incident.id)
     await first.handle(incident.id, ChangeStatus(status=Status.INVESTIGATING), by="U1")
     handled = await second.handle(incident.id, TickStep(step_id="confirm"), by="U2")
+    assert "confirm" in handled.incident.steps
+
+
+async def test_who_may_is_judged_by_the_state_that_is_decided_on(store: RedisStore, clock: MovingClock, catalog: Catalog) -> None:
+    """A replica that remembers an old state lets nobody in who has left since, and refuses nobody who has come since."""
+    first, second = (Desk(store=store, clock=clock, catalog=catalog) for _ in range(2))
+    incident = await opened(first)
+    await first.handle(incident.id, Join(user_id="U2"), by="U2")
+    await second.load(incident.id)
+    await first.handle(incident.id, Leave(user_id="U2"), by="U2")
+    await first.handle(incident.id, Join(user_id="U3"), by="U3")
+    remembered = await second.get(incident.id, fresh=False)
+    assert (remembered.is_responder("U2"), remembered.is_responder("U3")) == (True, False)
+
+    def only(user_id: str) -> Callable[[Incident], None]:
+        def check(now: Incident) -> None:
+            if not now.is_responder(user_id):
+                raise ForbiddenError("Only people in the room can do that.")
+
+        return check
+
+    with pytest.raises(ForbiddenError):
+        await second.handle(incident.id, TickStep(step_id="confirm"), by="U2", delivery="click:1", check=only("U2"))
+    assert "confirm" not in (await first.get(incident.id)).steps
+    handled = await second.handle(incident.id, TickStep(step_id="confirm"), by="U3", delivery="click:2", check=only("U3"))
     assert "confirm" in handled.incident.steps
 
 
