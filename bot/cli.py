@@ -26,8 +26,9 @@ _MODULES = {
 }
 
 _QUICK = frozenset({"check", "schema"})
-_DECORATIONS = ("rich", "click")
-"""structlog and httpx import them, 60 ms and 4 MiB, for colours of command lines, if they happen to be installed."""
+_DECORATIONS = ("rich", "click", "greenlet")
+"""structlog and httpx import them, 60 ms and 5 MiB, if they happen to be installed: colours of command lines, another kind of
+thread. Muster uses none of it."""
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -9,7 +9,6 @@ unset one.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -401,6 +400,8 @@ def _unknown_variables(merged: Mapping[str, str]) -> list[str]:
             if not _SERVICE_VARIABLE.fullmatch(name.removeprefix(SERVICE_VARIABLE_PREFIX)):
                 faults.append(f"{name}: is not of the form {SERVICE_VARIABLE_PREFIX}<SERVICE>_<VAR>, in capitals")
             continue
+        import difflib  # here: only for who mistyped something
+
         near = difflib.get_close_matches(name.removeprefix(_OWN_PREFIX), own, n=1)
         faults.append(
             f"{name}: unknown setting; " + (f"did you mean {_OWN_PREFIX}{near[0]}?" if near else ".env.example lists them all")

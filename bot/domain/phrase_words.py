@@ -92,6 +92,7 @@ _WHOLE_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _WHOLE_WORD_OR_STOP = re.compile(rf"{_WHOLE_WORD.pattern}|[.!?;…|]")
 _VANISHES = re.compile(r"[<&@#/\\]|:\S|[._][^\W_]")
 """Where markup, an entity, an emoji or an address may be; quotes end a sentence, which no phrase spans."""
+_WORD_OR_BLANK = "".join(sign if sign.isalnum() else " " for sign in map(chr, range(128)))
 _APOSTROPHES = str.maketrans("’‘ʼ`", "''''", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _PLAIN_LABEL = re.compile(r"[^./:@\\]*")
 
@@ -144,6 +145,11 @@ def fold(text: str) -> str:
     if not text.isascii():
         text = normalized(text, "NFKC").translate(_APOSTROPHES)
     return " ".join(text.casefold().split())
+
+
+def loose_words(folded: str) -> list[str]:
+    """What `rough_words` finds but for the stops, in a third of the time where the text is ASCII."""
+    return folded.translate(_WORD_OR_BLANK).split() if folded.isascii() else rough_words(folded)
 
 
 def rough_words(folded: str) -> list[str]:

@@ -107,10 +107,10 @@ class PhraseMatcher:
     def _may_match(self, text: str, folded: str) -> bool:
         """What rules out nearly everything, without taking the text apart: no phrase begins with any of its words, or has all
         of them in a row; or, where rows cannot be told that way, no phrase has its first two words anywhere."""
+        if self._root.below.keys().isdisjoint(pw.long_forms(pw.loose_words(folded))):
+            return False
         rough = pw.rough_words(folded)
         anywhere = pw.long_forms(rough)
-        if self._root.below.keys().isdisjoint(anywhere):
-            return False
         words = pw.in_sequence(text, folded, rough, contracted=anywhere is not rough)
         return self._has_beginning(set(anywhere)) if words is None else self._has_phrase_in(words)
 

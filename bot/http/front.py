@@ -111,8 +111,11 @@ class _Door:
         if request.headers.get("Content-Encoding", "identity") != "identity":
             return _text(400, "send it without an encoding"), b""
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            if request.content.is_eof():  # it came with its head, as nearly all do
                 raw = await request.read()
+            else:
+                async with asyncio.timeout(READ_TIMEOUT_S):
+                    raw = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _text(413, "too large"), b""
         except TimeoutError:
@@ -146,7 +149,7 @@ class _Door:
             if not isinstance(event, dict):
                 return "malformed", _text(400, "not readable")
             if not self._front.is_worth_handling(event):
-                return "ignored", _text(200, "")
+                return "ignored", web.Response()
         answer = await self._front.handle(told, dict(request.headers))
         headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
         kind = "event" if is_json else "interaction"

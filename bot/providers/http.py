@@ -80,7 +80,7 @@ class Reply:
 class ProviderHttp:
     """HTTP with one provider: a connection pool, a total deadline per call in seconds, and a limit in bytes per reply.
 
-    Redirects are not followed, proxies and certificates of the environment are not used, compressed replies are not
+    Redirects are not followed, proxies of the environment are not used, compressed replies are not
     accepted (a small one can grow without limit). A read whose connection breaks is tried a second time at once,
     because a kept connection may have been closed by the other side; anything else is for the caller to repeat.
 
@@ -282,7 +282,7 @@ class ProviderHttp:
 def prepare() -> None:
     """Do now what the first call of the process would otherwise stop the event loop for, about 100 ms in all.
 
-    `bot.app` calls it at start-up, in a thread: the first incident must not wait for certificates and imports.
+    `bot.app` calls it at start-up: the first incident must not wait for certificates and imports.
     """
     httpx.AsyncHTTPTransport(verify=_tls_context())  # imports httpcore
     with contextlib.suppress(ImportError):  # httpcore imports it when it first connects
@@ -291,8 +291,9 @@ def prepare() -> None:
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    """One for all clients: reading the authorities' certificates takes some 40 ms."""
-    return httpx.create_ssl_context(trust_env=False)
+    """One for all clients: reading the authorities' certificates takes some 40 ms. They are the system's, as they are for Slack:
+    an authority of one's own, such as that of a company's proxy, has to be made known in one place."""
+    return ssl.create_default_context()
 
 
 def parse_retry_after(value: str | None) -> float | None:

@@ -10,13 +10,15 @@ expand and nothing external to load, which is all that defusedxml would add.
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bot.providers.status_shapes import CLOSED, Level, StatusReading, WrongShapeError, incident_line, names
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
 
 _STATUS_LINE: Final = re.compile(r"status:\s*([a-z][a-z _]{2,30}?)\s*(?:$|[\n.,;(])", re.IGNORECASE)
 _COMPONENT: Final = re.compile(r"<li>([^<]{1,120})</li>", re.IGNORECASE)
@@ -70,6 +72,8 @@ def _entries(body: bytes) -> list[_Entry]:
         raise WrongShapeError("the feed is not UTF-8") from error
     if "<!doctype" in text.casefold() or "<!entity" in text.casefold():
         raise WrongShapeError("the feed has a document type, which could expand without end")
+    from xml.etree import ElementTree as ET  # here: hardly anybody has a feed, and each idle process would carry it
+
     try:
         root = ET.fromstring(text)  # noqa: S314 - no document type, so no entities
     except (ET.ParseError, ValueError, RecursionError) as error:

@@ -7,7 +7,6 @@ than one value; those are in `runbook_rules`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
@@ -101,6 +100,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The one of ``known`` that was probably meant by ``name``."""
+    import difflib  # here: only for who mistyped something
+
     by_folded = {item.casefold(): item for item in known}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     return by_folded[close[0]] if close else None

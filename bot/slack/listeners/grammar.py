@@ -5,7 +5,6 @@ A word is a subcommand only if the *whole* text fits its form: "status page down
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,6 +105,8 @@ def _nearest(text: str) -> Form | None:
     words = text.casefold().split()
     if len(words) > NEAREST_MOST_WORDS:
         return None
+    import difflib  # here: only for who mistyped something
+
     names = {form.usage.split()[0]: form for form in FORMS if form.usage}
     close = difflib.get_close_matches(words[0], names, n=1, cutoff=NEAR)
     return names[close[0]] if close else None
