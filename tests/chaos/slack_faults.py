@@ -1,4 +1,7 @@
-"""Each method of Slack's API that an opening uses, with each way in which Slack may fail it: the opening ends complete, once."""
+"""Each method of Slack's API that an opening uses, with each way in which Slack may fail it: the opening ends complete, once.
+
+The methods that no opening uses are in ``tests.chaos.asides``, and are tried from here as well.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from bot.sandbox.faults import FaultKind
+from tests.chaos.asides import ASIDES, BEFORE
 from tests.chaos.ground import runbooks_with_a_run
 from tests.chaos.story import Story
 from tests.scenarios.conftest import Stage, staged
@@ -34,7 +38,7 @@ LOOKING_BACK = {
 }
 """What is asked before something is repeated, with the method whose answer must be lost first."""
 STARTING = ("users.list", "bots.info")
-METHODS = (*OPENING, *LOOKING_BACK, *STARTING)
+METHODS = (*OPENING, *LOOKING_BACK, *STARTING, *ASIDES)
 COSMETIC = ("conversations.setTopic", "bookmarks.add", "bots.info")
 """Without these the incident is worse off, and goes on."""
 
@@ -70,6 +74,8 @@ class Cell:
 
 async def try_fault(redis_url: str, method: str, way: Way, *, database: int) -> Cell:
     """Open an incident while Slack fails the first call of ``method`` so, or, without its scope, every call."""
+    if method in ASIDES:
+        return await _try_aside(redis_url, method, way, database=database)
     async with _stage(redis_url, database) as stage:
         faults = stage.sandbox.faults
         if method not in STARTING:
@@ -96,6 +102,18 @@ async def try_fault(redis_url: str, method: str, way: Way, *, database: int) -> 
         wrong += [f"not explained: {repeat}" for repeat in repeats if not _explained(repeat)]
         met = any(call.method == method and (call.note or call.error) for call in stage.sandbox.calls)
         return Cell(method=method, way=way, met=met, wrong=tuple(wrong), repeats=tuple(repeats))
+
+
+async def _try_aside(redis_url: str, method: str, way: Way, *, database: int) -> Cell:
+    async with _stage(redis_url, database) as stage:
+        BEFORE.get(method, lambda stage: None)(stage)
+        await stage.start()
+        try:
+            wrong = await ASIDES[method](stage, lambda: stage.sandbox.faults.add(method, way, retry_after_s=1))
+        except TimeoutError as error:
+            wrong = [str(error)]
+        met = any(call.method == method and (call.note or call.error) for call in stage.sandbox.calls)
+        return Cell(method=method, way=way, met=met, wrong=tuple(wrong), repeats=())
 
 
 def _without(method: str) -> frozenset[str]:

@@ -1,0 +1,138 @@
+"""The methods of Slack's API that no opening needs, each with each way in which Slack may fail it.
+
+Somebody is told and succeeds at the second attempt, or Muster goes on by itself; nothing happens twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from tests.scenarios.conftest import Stage
+
+Plant = Callable[[], None]
+Aside = Callable[[Stage, Plant], Awaitable[list[str]]]
+PATIENCE_S = 25.0
+"""A timeout takes the 10 s that Muster waits for Slack; what is repeated waits a little more."""
+AGAIN = "again"
+"""Whoever is refused for the moment is told to try again."""
+
+
+async def _room(stage: Stage) -> Any:
+    await stage.workspace.command("developer", "general", "/incident clerk down")
+    room = await stage.room()
+    await stage.wait(lambda: "U0DEVELOPER" in room.members, "the declarer in the room")
+    return room
+
+
+async def _incident(stage: Stage) -> Any:
+    return await stage.muster.desk.get("inc-1")
+
+
+async def _newcomer_declares(stage: Stage, plant: Plant) -> list[str]:
+    """``users.info``: who it is cannot be found out; calling for help is allowed all the same."""
+    stage.workspace.add_user("newcomer", "Newcomer")
+    plant()
+    await stage.workspace.command("newcomer", "general", "/incident clerk down")
+    await stage.room()
+    return [] if len(stage.rooms()) == 1 else ["more than one room"]
+
+
+async def _unseen_ticks(stage: Stage, plant: Plant) -> list[str]:
+    """``conversations.members``: somebody whose coming was not heard of presses a button, twice if need be."""
+    room = await _room(stage)
+    room.members.append("U0LEAD")
+    plant()
+    await stage.click("engineering-lead", room.name, stage.card(room.name), "tick", block_id="do:confirm")
+    wrong: list[str] = []
+    if "confirm" not in (await _incident(stage)).steps:
+        await stage.sees(room.name, AGAIN, user="engineering-lead", timeout_s=PATIENCE_S)
+        await stage.sandbox.clock.advance(2)
+        await stage.click("engineering-lead", room.name, stage.card(room.name), "tick", block_id="do:confirm")
+        if "confirm" not in (await _incident(stage)).steps:
+            wrong.append("lost tick")
+    return wrong
+
+
+async def _group_is_called(stage: Stage, plant: Plant) -> list[str]:
+    """``usergroups.list``, ``usergroups.users.list``: the contact is a group; its members are invited and paged once."""
+    plant()
+    await stage.workspace.command("developer", "general", "/incident clerk down")
+    room = await stage.room()
+    await stage.wait(lambda: {"U0ONCALL", "U0LEAD"} <= set(room.members), "the group in the room", PATIENCE_S)
+    for user in ("renamed", "engineering-lead"):
+        await stage.wait(lambda user=user: stage.workspace.dm(user), f"the page of {user}", PATIENCE_S)
+    await stage.sandbox.settled()
+    return [f"paged twice: {user}" for user in ("renamed", "engineering-lead") if len(stage.workspace.dm(user)) != 1]
+
+
+async def _form_opens(stage: Stage, plant: Plant) -> list[str]:
+    """``views.open``: the form is there, or somebody is told and asks again."""
+    plant()
+    await stage.workspace.command("developer", "general", "/incident")
+    if not stage.workspace.views("developer"):
+        await stage.workspace.command("developer", "general", "/incident")
+    return [] if stage.workspace.views("developer") else ["no form"]
+
+
+async def _form_shows_the_room(stage: Stage, plant: Plant) -> list[str]:
+    """``views.update``: it only says where the room is; the incident is open, once, and its declarer in it."""
+    await stage.workspace.command("developer", "general", "/incident")
+    view = (await stage.wait(lambda: stage.workspace.views("developer"), "the form"))[-1]
+    plant()
+    await stage.workspace.submit_view("developer", view["id"], {"title": {"value": "clerk down"}})
+    room = await stage.room()
+    await stage.wait(lambda: "U0DEVELOPER" in room.members, "the declarer in the room")
+    return []
+
+
+async def _false_alarm(stage: Stage, plant: Plant) -> list[str]:
+    """``conversations.archive``: the room is archived in the end, and that is recorded."""
+    room = await _room(stage)
+    plant()
+    await stage.click("developer", room.name, stage.card(room.name), "not_an_incident", block_id="incident")
+    await stage.wait(lambda: room.is_archived, "the archived room", PATIENCE_S)
+    await stage.muster.desk.wait_until("inc-1", lambda now: now.archived, most_s=PATIENCE_S)
+    return [] if (await _incident(stage)).archived else ["not recorded"]
+
+
+async def _is_it_ready(stage: Stage, plant: Plant) -> list[str]:
+    """``auth.test``: ``/readyz`` gives the reason, and forgets it when Slack answers again."""
+
+    async def ready() -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session, session.get(f"{stage.muster.url}/readyz") as answer:
+            return answer.status, await answer.text()
+
+    plant()
+    status, text = await ready()
+    wrong = [] if status == 503 and "auth.test" in text else [f"/readyz said {status} {text!r}"]
+    for _ in range(round(PATIENCE_S / 0.5)):
+        if status == 200:
+            return wrong
+        await asyncio.sleep(0.5)
+        status, text = await ready()
+    return [*wrong, f"/readyz still says {text!r}"]
+
+
+def _call_a_group(stage: Stage) -> None:
+    """The handle of on-call is that of a group."""
+    stage.sandbox.state.users["U0ONCALL"].name = "renamed"
+    stage.sandbox.state.groups["S0RESPONDERS"].handle = "oncall"
+
+
+ASIDES: Mapping[str, Aside] = {
+    "users.info": _newcomer_declares,
+    "conversations.members": _unseen_ticks,
+    "usergroups.list": _group_is_called,
+    "usergroups.users.list": _group_is_called,
+    "views.open": _form_opens,
+    "views.update": _form_shows_the_room,
+    "conversations.archive": _false_alarm,
+    "auth.test": _is_it_ready,
+}
+"""What is done while a method fails."""
+BEFORE: Mapping[str, Callable[[Stage], None]] = {"usergroups.list": _call_a_group, "usergroups.users.list": _call_a_group}
+"""What the workspace must be like before the bot starts."""
