@@ -6,6 +6,7 @@ One aiohttp session is shared and kept alive: a new connection for each call cos
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # only the types of what a connector is handed are not public
 
 CALL_TIMEOUT_S = 10
 KEEPALIVE_S = 60
+WHILE_SLACK_WAITS_S = 0.8
+"""For a call in the middle of a request of Slack's, which has to be answered within 3 s; there may be three of them."""
 
 READS = frozenset(
     {
@@ -118,21 +121,24 @@ class SlackApi:
         bound.limits, bound._lease = self.limits, lease
         return bound
 
-    async def call(self, method: str, *, urgent: bool = False, **arguments: Any) -> dict[str, Any]:
+    async def call(
+        self, method: str, *, urgent: bool = False, patience_s: float | None = None, **arguments: Any
+    ) -> dict[str, Any]:
         """Slack's answer. Arguments that are None are left out.
 
         ``urgent``: a page, or what a person waits for; it may use what the limits keep back from everything else.
+        ``patience_s``: how long to wait for the answer, where that is less than ``CALL_TIMEOUT_S``: Slack itself waits, for 3 s.
 
         Raises: TemporaryError (``retry_after_s`` as Slack said), PermanentError (``code`` is Slack's), UnknownOutcome (it
         may have happened: look before repeating), FencedError (see ``under``). None of their messages holds a secret or
         somebody's text.
         """
         if self.limits is None:
-            return await self._send(method, arguments)
+            return await self._send(method, arguments, patience_s)
         channel_id = arguments.get("channel")
         async with self.limits.turn(method, channel_id, urgent=urgent):
             try:
-                return await self._send(method, arguments)
+                return await self._send(method, arguments, patience_s)
             except TemporaryError as limited:
                 if limited.retry_after_s is not None:
                     await self.limits.pause(method, channel_id, seconds=limited.retry_after_s)
@@ -152,16 +158,17 @@ class SlackApi:
             if cursor is None:
                 return
 
-    async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _send(self, method: str, arguments: dict[str, Any], patience_s: float | None) -> dict[str, Any]:
         started = time.monotonic()
         outcome = "ok"
         lease = _LEASE.set(self._lease)
         try:
             given = {name: value for name, value in arguments.items() if value is not None}
-            if method.startswith(("chat.post", "chat.update", "views.")):  # whole messages: quoting them as a form takes longer
-                response = await self.client.api_call(method, json=given)
-            else:
-                response = await self.client.api_call(method, data=_form(given))
+            async with asyncio.timeout(patience_s):
+                if method.startswith(("chat.post", "chat.update", "views.")):  # long: quoting it as a form takes longer
+                    response = await self.client.api_call(method, json=given)
+                else:
+                    response = await self.client.api_call(method, data=_form(given))
             return dict(response.data) if isinstance(response.data, dict) else {}
         except FencedError:
             outcome = "fenced"

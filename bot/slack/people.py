@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from bot.domain.errors import MusterError, PermanentError
-from bot.slack.client import SlackApi
+from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
 
 FRESH_S = 600
 GROUP_FRESH_S = 60
@@ -86,7 +86,7 @@ class People:
         if known and time.monotonic() - known[0] < FRESH_S:
             return known[1]
         try:
-            answer = await self._slack.call("users.info", user=user_id)
+            answer = await self._slack.call("users.info", patience_s=WHILE_SLACK_WAITS_S, user=user_id)
         except PermanentError:
             raise
         except MusterError:

@@ -50,7 +50,7 @@ async def _unseen_ticks(stage: Stage, plant: Plant) -> list[str]:
     wrong: list[str] = []
     if "confirm" not in (await _incident(stage)).steps:
         await stage.sees(room.name, AGAIN, user="engineering-lead", timeout_s=PATIENCE_S)
-        await stage.sandbox.clock.advance(2)
+        await stage.advance(2)
         await stage.click("engineering-lead", room.name, stage.card(room.name), "tick", block_id="do:confirm")
         if "confirm" not in (await _incident(stage)).steps:
             wrong.append("lost tick")
@@ -74,6 +74,7 @@ async def _form_opens(stage: Stage, plant: Plant) -> list[str]:
     plant()
     await stage.workspace.command("developer", "general", "/incident")
     if not stage.workspace.views("developer"):
+        await stage.advance(2)
         await stage.workspace.command("developer", "general", "/incident")
     return [] if stage.workspace.views("developer") else ["no form"]
 

@@ -16,6 +16,7 @@ from bot.services.desk import Declared
 from bot.services.ports import ActionInfo
 from bot.slack.blocks import ids, views
 from bot.slack.blocks.views import View
+from bot.slack.client import WHILE_SLACK_WAITS_S
 from bot.slack.listeners.declaring import at_once, declare, when_ready
 from bot.slack.listeners.tools import Tools
 
@@ -26,7 +27,7 @@ Answer = dict[str, Any] | None
 async def open_view(tools: Tools, trigger_id: str, view: View) -> None:
     """Raises: UserError when the trigger is too old, TemporaryError when Slack does not take it now."""
     try:
-        await tools.slack.call("views.open", urgent=True, trigger_id=trigger_id, view=view)
+        await tools.slack.call("views.open", urgent=True, patience_s=WHILE_SLACK_WAITS_S, trigger_id=trigger_id, view=view)
     except PermanentError as error:
         if error.code in ("expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"):
             raise UserError("That took too long for Slack to open a form. Please press once more.") from error

@@ -17,7 +17,7 @@ from bot.domain.errors import ForbiddenError, MusterError, PermanentError, UserE
 from bot.domain.incident import Incident
 from bot.services.desk import Desk
 from bot.services.ports import ActionInfo, Clock
-from bot.slack.client import SlackApi
+from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
 from bot.slack.drawing import Block
 from bot.slack.people import People, Person
 
@@ -198,14 +198,17 @@ class Tools:
         for level in incident.ladder:
             for contact in level.contacts if level.level in incident.levels_reached else ():
                 try:
-                    if contact.slack and user_id in await self.people.resolve(contact.slack):
-                        return True
-                except MusterError as error:  # nobody is let in for a contact that cannot be looked up
+                    async with asyncio.timeout(WHILE_SLACK_WAITS_S):
+                        if contact.slack and user_id in await self.people.resolve(contact.slack):
+                            return True
+                except (MusterError, TimeoutError) as error:  # nobody is let in for a contact that cannot be looked up
                     self.log.warning("contact_unknown", contact=contact.id, error=str(error))
         return False
 
     async def _members(self, channel_id: str) -> frozenset[str]:
-        members = self.slack.each("conversations.members", "members", channel=channel_id, limit=1000)
+        members = self.slack.each(
+            "conversations.members", "members", patience_s=WHILE_SLACK_WAITS_S, channel=channel_id, limit=1000
+        )
         return frozenset([user_id async for user_id in members])
 
     async def room_of(self, channel_id: str) -> Incident:
