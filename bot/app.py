@@ -160,7 +160,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
 
         clock = RedisClock()
         front, patient = await _stores(stack, settings, workspace, clock)
-        slack.limits = Limits(patient)
+        slack.limits = Limits(front)  # a courtesy, for which no acknowledgement waits long
         providers = Providers(provider_config(settings))
         stack.push_async_callback(providers.aclose)
 

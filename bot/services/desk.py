@@ -207,6 +207,11 @@ class Desk:
                         raise
                     incident = await self.load(incident_id)  # the refusal came from an old fold: look again
                     continue
+                if incident and not settlement and not (decision.facts or decision.tasks):
+                    if await self._store.version(incident_id) == version_of(incident):
+                        return Handled(incident=incident)
+                    incident = await self.load(incident_id)  # that there is nothing to do came from an old fold
+                    continue
                 handled = await self._commit(incident_id, incident, decision, context, nonce, delivery, settlement)
                 if handled:
                     return handled
@@ -271,8 +276,6 @@ class Desk:
         settlement: Settlement | None,
     ) -> Handled | None:
         """None on a version conflict."""
-        if incident and not decision.facts and not decision.tasks and not settlement:
-            return Handled(incident=incident)
         entries = chain(
             decision.facts,
             after_seq=version_of(incident),

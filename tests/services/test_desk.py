@@ -152,6 +152,21 @@ async def test_a_refusal_is_checked_against_the_newest_state(store: RedisStore, 
     assert "confirm" in handled.incident.steps
 
 
+async def test_that_there_is_nothing_to_do_is_checked_against_the_newest_state(
+    store: RedisStore, clock: MovingClock, catalog: Catalog
+) -> None:
+    """Who came in by one replica leaves by another one that has not heard of it: that is not nothing."""
+    first, second = (Desk(store=store, clock=clock, catalog=catalog) for _ in range(2))
+    incident = await opened(first)
+    await second.load(incident.id)
+    await first.handle(incident.id, Join(user_id="U2"), by="U2")
+    await second.handle(incident.id, Leave(user_id="U2"), by="U2")
+    assert "U2" not in (await first.get(incident.id)).responders
+    version = await store.version(incident.id)
+    await second.handle(incident.id, Leave(user_id="U2"), by="U2")
+    assert await store.version(incident.id) == version
+
+
 async def test_who_may_is_judged_by_the_state_that_is_decided_on(store: RedisStore, clock: MovingClock, catalog: Catalog) -> None:
     """A replica that remembers an old state lets nobody in who has left since, and refuses nobody who has come since."""
     first, second = (Desk(store=store, clock=clock, catalog=catalog) for _ in range(2))

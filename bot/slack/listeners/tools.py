@@ -14,6 +14,7 @@ import structlog
 from bot.domain.catalog import Catalog
 from bot.domain.commands import Command, Join
 from bot.domain.errors import ForbiddenError, MusterError, PermanentError, UserError
+from bot.domain.escalation import Contact
 from bot.domain.incident import Incident
 from bot.services.desk import Desk
 from bot.services.ports import ActionInfo, Clock
@@ -195,15 +196,22 @@ class Tools:
 
     async def is_contact_of(self, incident: Incident, user_id: str) -> bool:
         """Whether somebody is behind a contact of a level that was reached, also while their page is still being recorded."""
-        for level in incident.ladder:
-            for contact in level.contacts if level.level in incident.levels_reached else ():
-                try:
-                    async with asyncio.timeout(WHILE_SLACK_WAITS_S):
-                        if contact.slack and user_id in await self.people.resolve(contact.slack):
-                            return True
-                except (MusterError, TimeoutError) as error:  # nobody is let in for a contact that cannot be looked up
-                    self.log.warning("contact_unknown", contact=contact.id, error=str(error))
+        reached = [level for level in incident.ladder if level.level in incident.levels_reached]
+        try:
+            async with asyncio.timeout(WHILE_SLACK_WAITS_S):
+                for contact in [contact for level in reached for contact in level.contacts if contact.slack]:
+                    if await self._is_behind(contact, user_id):
+                        return True
+        except TimeoutError:
+            self.log.warning("contacts_unknown", error="Slack took too long")
         return False
+
+    async def _is_behind(self, contact: Contact, user_id: str) -> bool:
+        try:
+            return user_id in await self.people.resolve(str(contact.slack))
+        except MusterError as error:  # nobody is let in for a contact that cannot be looked up
+            self.log.warning("contact_unknown", contact=contact.id, error=str(error))
+            return False
 
     async def _members(self, channel_id: str) -> frozenset[str]:
         members = self.slack.each(
