@@ -112,8 +112,9 @@ async def _try_aside(redis_url: str, method: str, way: Way, *, database: int) ->
             wrong = await ASIDES[method](stage, lambda: stage.sandbox.faults.add(method, way, retry_after_s=1))
         except TimeoutError as error:
             wrong = [str(error)]
-        late = [sent.kind for sent in stage.sandbox.deliveries if not all(attempt.ok for attempt in sent.attempts)]
-        wrong += [f"not acknowledged in time: {kind}" for kind in late]
+        if way == "timeout":  # Slack's own silence must not make Muster late
+            late = [sent.kind for sent in stage.sandbox.deliveries if not all(attempt.ok for attempt in sent.attempts)]
+            wrong += [f"not acknowledged in time: {kind}" for kind in late]
         met = any(call.method == method and (call.note or call.error) for call in stage.sandbox.calls)
         return Cell(method=method, way=way, met=met, wrong=tuple(wrong), repeats=())
 
