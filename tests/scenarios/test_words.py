@@ -363,6 +363,19 @@ async def test_a_message_can_be_taken_as_what_is_broken(stage: Stage) -> None:
     assert answer["thread_ts"] == message.ts
 
 
+async def test_a_shortcut_that_fails_says_so_in_their_direct_messages(stage: Stage) -> None:
+    """Pressed from anywhere there is no channel to answer in; silence would look as if nobody had pressed."""
+    stage.sandbox.faults.add("views.open", "500", times=1)
+    await stage.workspace.shortcut("developer", "open_incident")
+    told = (await stage.wait(lambda: stage.workspace.dm("developer"), "the answer"))[0]
+    assert "may not have happened" in said(told)
+    assert not stage.workspace.views("developer")
+    await stage.workspace.shortcut("developer", "open_incident")
+    assert stage.workspace.views("developer")
+    await stage.sandbox.settled()
+    assert len(stage.workspace.dm("developer")) == 1
+
+
 async def test_the_shortcut_from_anywhere_opens_the_form(stage: Stage) -> None:
     """Without a channel to answer in: the form itself says where the room is."""
     await stage.workspace.shortcut("developer", "open_incident")

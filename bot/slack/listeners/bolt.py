@@ -64,7 +64,9 @@ def make_app(tools: Tools, *, bot_token: str, signing_secret: str) -> AsyncApp:
         signing_secret=signing_secret,
         authorize=authorize,
         process_before_response=True,
-        request_verification_enabled=False,
+        request_verification_enabled=False,  # the front door did both
+        url_verification_enabled=False,
+        attaching_function_token_enabled=False,  # Muster has no workflow steps
     )
     logger.setLevel(logging.WARNING)
     listeners = Listeners(tools)
@@ -193,6 +195,9 @@ class Listeners:
         url = str(body.get("response_url", ""))
         if reply and url:
             self._tools.answers.soon(self._tools.answers.respond(url, reply.payload()), name="shortcut answered")
+        elif reply:  # pressed from anywhere: there is no place to answer at but their direct messages
+            user_id = str((body.get("user") or {}).get("id", ""))
+            self._tools.answers.soon(self._tools.tell(user_id, reply), name="shortcut answered")
 
     async def _shortcut(self, body: dict[str, Any]) -> None:
         self._require_ours(body)

@@ -141,6 +141,19 @@ class Tools:
         """What the files say now."""
         return self.desk.catalog
 
+    async def tell(self, user_id: str, reply: Reply) -> None:
+        """Say something in a person's direct messages, at once or never: it is about what they pressed just now."""
+        opened = await self.slack.call("conversations.open", urgent=True, users=user_id)
+        await self.slack.call(
+            "chat.postMessage",
+            urgent=True,
+            channel=opened["channel"]["id"],
+            text=reply.text,
+            blocks=list(reply.blocks) or None,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+
     async def find_person(self, user_id: str) -> Person | None:
         """The person; None when Slack cannot say who it is right now. Raises: ForbiddenError when there is no such person."""
         try:
