@@ -195,7 +195,7 @@ class Listeners:
         url = str(body.get("response_url", ""))
         if reply and url:
             self._tools.answers.soon(self._tools.answers.respond(url, reply.payload()), name="shortcut answered")
-        elif reply:  # pressed from anywhere: there is no place to answer at but their direct messages
+        elif reply and self._is_ours(body):  # from anywhere: there is no place to answer at but their direct messages
             user_id = str((body.get("user") or {}).get("id", ""))
             self._tools.answers.soon(self._tools.tell(user_id, reply), name="shortcut answered")
 
