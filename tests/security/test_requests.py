@@ -57,7 +57,7 @@ def impostors(stage: Stage) -> Iterator[tuple[str, Any, Any, int]]:
     yield "unsigned", body, {"Content-Type": FORM_TYPE}, 401
     yield "unsigned ssl_check", body + b"&ssl_check=1", {"Content-Type": FORM_TYPE}, 401
     yield "ssl_check with another signature", body + b"&ssl_check=1", good, 401
-    for skew_s in (-301, 301):
+    for skew_s in (-301, 310):  # the future comes nearer while this is on its way
         yield f"{skew_s} s away", body, headers_for(stage, body, FORM_TYPE, skew_s=skew_s), 401
     for value in ("abc", "", "1" * 5_000, "١٧٦٣٦٠٠٠٠٠", "-1", "1e9", good[CLOCK] + ".0", "0x1"):
         yield f"clock {value[:12]!r}", body, {**good, CLOCK: value}, 401
