@@ -23,6 +23,7 @@ from bot.services.ports import Clock
 from bot.slack.blocks.parts import context, section
 from bot.slack.client import SlackApi
 from bot.slack.drawing import Block, Drawn
+from bot.slack.posting import post
 from bot.storage.runbook_files import LoadResult
 from bot.storage.yaml_strict import Fault
 
@@ -119,15 +120,7 @@ class Reloader:
         drawn = draw_refusal(errors, self._folder, self._redact)
         for _ in range(MOST_TRIES):
             try:
-                await self._slack.call(
-                    "chat.postMessage",
-                    urgent=True,
-                    channel=self._channel_id,
-                    text=drawn.text,
-                    blocks=list(drawn.blocks),
-                    unfurl_links=False,
-                    unfurl_media=False,
-                )
+                await post(self._slack, channel_id=self._channel_id, text=drawn.text, blocks=drawn.blocks)
                 return
             except TemporaryError as error:
                 if error.retry_after_s is None:

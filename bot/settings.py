@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 import bot
 from bot.domain.errors import ConfigError
+from bot.domain.text import closest
 
 ENV_FILE_VARIABLE = "MUSTER_ENV_FILE"
 SERVICE_VARIABLE_PREFIX = "MUSTER_VAR_"
@@ -400,11 +401,9 @@ def _unknown_variables(merged: Mapping[str, str]) -> list[str]:
             if not _SERVICE_VARIABLE.fullmatch(name.removeprefix(SERVICE_VARIABLE_PREFIX)):
                 faults.append(f"{name}: is not of the form {SERVICE_VARIABLE_PREFIX}<SERVICE>_<VAR>, in capitals")
             continue
-        import difflib  # here: only for who mistyped something
-
-        near = difflib.get_close_matches(name.removeprefix(_OWN_PREFIX), own, n=1)
+        near = closest(name.removeprefix(_OWN_PREFIX), own)
         faults.append(
-            f"{name}: unknown setting; " + (f"did you mean {_OWN_PREFIX}{near[0]}?" if near else ".env.example lists them all")
+            f"{name}: unknown setting; " + (f"did you mean {_OWN_PREFIX}{near}?" if near else ".env.example lists them all")
         )
     return faults
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal
 
 from bot.domain.redaction import redact
@@ -78,3 +79,12 @@ def slug(text: str, *, max_chars: int) -> str:
     """``text`` as part of a channel name: a-z, 0-9 and single hyphens; "" when nothing is left."""
     ascii_text = normalized(text, "NFKD").encode("ascii", "ignore").decode().casefold()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:max_chars].rstrip("-")
+
+
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The one of ``known`` that was probably meant by ``word``, whatever the case; ``cutoff`` is difflib's, 0 to 1."""
+    import difflib  # here: only for who mistyped something
+
+    by_folded = {item.casefold(): item for item in known}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=cutoff)
+    return by_folded[close[0]] if close else None

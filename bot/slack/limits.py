@@ -89,10 +89,11 @@ class Limits:
         """
         buckets = buckets_of(method, channel_id, urgent=urgent)
         names = {bucket.name for bucket in buckets}
+        beside = urgent and self._ask_first.isdisjoint(names)
+        self._ask_first |= names
         if not names:
             yield
-        elif urgent and self._ask_first.isdisjoint(names):
-            self._ask_first |= names
+        elif beside:
             taking = asyncio.create_task(self._take(buckets), name=f"token for {method}")
             try:
                 yield
@@ -106,15 +107,13 @@ class Limits:
 
     async def _take(self, buckets: Sequence[TokenBucket]) -> float:
         """The seconds to wait, 0 when the tokens were taken."""
-        names = {bucket.name for bucket in buckets}
-        self._ask_first |= names
         try:
             wait_s = await self._store.take(buckets)
         except MusterError as error:
             self._log.warning("limits_unknown", error=str(error))
             wait_s = 0.0
         if wait_s <= 0:
-            self._ask_first -= names
+            self._ask_first -= {bucket.name for bucket in buckets}
         return wait_s
 
     async def pause(self, method: str, channel_id: str | None, *, seconds: float) -> None:

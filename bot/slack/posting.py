@@ -7,11 +7,12 @@ is searched for the key first and the message that is found is adopted.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.slack.client import SlackApi
-from bot.slack.drawing import Drawn
+from bot.slack.drawing import Block, Drawn
 
 EVENT_TYPE = "muster_message"
 LOOK_BACK = timedelta(seconds=60)
@@ -43,14 +44,32 @@ async def post_once(
         if found:
             await redraw(slack, channel_id=channel_id, ts=found, drawn=drawn)
             return found
+    metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
+    return await post(slack, channel_id=channel_id, text=drawn.text, blocks=drawn.blocks, thread_ts=thread_ts, metadata=metadata)
+
+
+async def post(
+    slack: SlackApi,
+    *,
+    channel_id: str,
+    text: str,
+    blocks: Sequence[Block],
+    thread_ts: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    urgent: bool = True,
+) -> str:
+    """The ts of a new message. Repeated it is there twice: see ``post_once``.
+
+    ``urgent``: something new to read goes before whatever is only redrawn.
+    """
     answer = await slack.call(
         "chat.postMessage",
-        urgent=True,  # something new to read goes before whatever is only redrawn
+        urgent=urgent,
         channel=channel_id,
         thread_ts=thread_ts,
-        text=drawn.text,
-        blocks=list(drawn.blocks),
-        metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+        text=text,
+        blocks=list(blocks) or None,
+        metadata=metadata,
         unfurl_links=False,
         unfurl_media=False,
     )

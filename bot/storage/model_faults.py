@@ -20,6 +20,7 @@ from bot.domain.escalation import EMAIL_PATTERN, PHONE_PATTERN, SLACK_NAME_PATTE
 from bot.domain.runbook import ACTION_NAME_PATTERN
 from bot.domain.scalars import ID_PATTERN
 from bot.domain.service import VARIABLE_NAME_PATTERN
+from bot.domain.text import closest
 from bot.storage.yaml_strict import Data, Document, Fault, YamlPath
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -96,15 +97,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean “{close}”?"
     return f"there is only {', '.join(names)}" if names else ""
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that was probably meant by ``name``."""
-    import difflib  # here: only for who mistyped something
-
-    by_folded = {item.casefold(): item for item in known}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
-    return by_folded[close[0]] if close else None
 
 
 def _subject(path: YamlPath) -> str:

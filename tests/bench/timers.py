@@ -31,7 +31,7 @@ from tests.bench.report import Row, at_least, at_most, percentile, plain, table
 
 LATENESS_GOAL_MS = 50.0
 DRAIN_GOAL_PER_S = 20_000.0
-"""Claimed in batches (``facts/performance.md``, section 7)."""
+"""``facts/performance.md``, section 7, has it of claims in batches; with a commit for each task it is not reached."""
 PENDING, SMOKE_PENDING = 1_000_000, 20_000
 PER_S = 200
 LAST_S, SMOKE_LAST_S = 10.0, 1.0
@@ -170,5 +170,5 @@ async def _drain(ground: _Ground, backlog: int) -> list[Row]:
     return [
         at_least(f"a backlog leased in batches of {BATCH:,}", backlog / claimed_s, DRAIN_GOAL_PER_S, "/s", digits=0),
         plain(f"settled, a commit for each, {MOST_AT_ONCE} at once", backlog / settled_s, "/s", digits=0),
-        plain("leased, performed and settled by the worker", backlog // 4 / worked_s, "/s", digits=0),
+        at_least("leased, performed and settled by the worker", backlog // 4 / worked_s, DRAIN_GOAL_PER_S, "/s", digits=0),
     ]

@@ -63,6 +63,7 @@ async def test_the_same_words_on_different_replicas_open_one_incident(site: Grou
     assert len(await site.store.active_ids()) == 1
     found = await kinds(site, (await site.store.active_ids())[0])
     assert (found["incident_opened"], found["declared_again"]) == (1, 11)
+    await site.until(lambda: site.sandbox.workspace.dm("oncall"), "the page")
     assert len(site.sandbox.workspace.dm("oncall")) == 1
 
 

@@ -21,7 +21,7 @@ from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.commands import incident as incident_command
 from bot.slack.listeners.declaring import declare
 from bot.slack.listeners.tools import Reply, Tools
-from bot.slack.posting import opaque_key, post_once
+from bot.slack.posting import opaque_key, post, post_once
 
 _PLAIN_SUBTYPES = (None, "file_share", "thread_broadcast")
 """Messages that a person wrote just now; edits, joins and bots have other subtypes (docs.slack.dev, events/message)."""
@@ -134,14 +134,13 @@ async def _mention(tools: Tools, event: Mapping[str, Any], event_id: str) -> Non
 
 
 async def _say_in_thread(tools: Tools, asked: Asked, reply: Reply) -> None:
-    await tools.slack.call(
-        "chat.postMessage",
-        channel=asked.channel_id,
-        thread_ts=asked.message_ts,
+    await post(
+        tools.slack,
+        channel_id=asked.channel_id,
         text=reply.text,
-        blocks=list(reply.blocks) or None,
-        unfurl_links=False,
-        unfurl_media=False,
+        blocks=reply.blocks,
+        thread_ts=asked.message_ts,
+        urgent=False,
     )
 
 

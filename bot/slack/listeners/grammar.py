@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.domain.severity import Severity
+from bot.domain.text import closest
 
 
 class Verb(StrEnum):
@@ -105,11 +106,9 @@ def _nearest(text: str) -> Form | None:
     words = text.casefold().split()
     if len(words) > NEAREST_MOST_WORDS:
         return None
-    import difflib  # here: only for who mistyped something
-
     names = {form.usage.split()[0]: form for form in FORMS if form.usage}
-    close = difflib.get_close_matches(words[0], names, n=1, cutoff=NEAR)
-    return names[close[0]] if close else None
+    close = closest(words[0], names, cutoff=NEAR)
+    return names[close] if close else None
 
 
 def parse_severity(text: str) -> Severity:

@@ -21,6 +21,7 @@ from bot.services.ports import ActionInfo, Clock
 from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
 from bot.slack.drawing import Block
 from bot.slack.people import People, Person
+from bot.slack.posting import post
 
 ANSWER_TIMEOUT_S = 5
 ROOM_WAIT_S = 25
@@ -144,15 +145,7 @@ class Tools:
     async def tell(self, user_id: str, reply: Reply) -> None:
         """Say something in a person's direct messages, at once or never: it is about what they pressed just now."""
         opened = await self.slack.call("conversations.open", urgent=True, users=user_id)
-        await self.slack.call(
-            "chat.postMessage",
-            urgent=True,
-            channel=opened["channel"]["id"],
-            text=reply.text,
-            blocks=list(reply.blocks) or None,
-            unfurl_links=False,
-            unfurl_media=False,
-        )
+        await post(self.slack, channel_id=opened["channel"]["id"], text=reply.text, blocks=reply.blocks)
 
     async def find_person(self, user_id: str) -> Person | None:
         """The person; None when Slack cannot say who it is right now. Raises: ForbiddenError when there is no such person."""
