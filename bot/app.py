@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,42 +27,50 @@ from bot.actions.registry import load_actions
 from bot.actions.spec import ActionContext, ActionSpec
 from bot.domain.catalog import Catalog
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
+from bot.domain.escalation import PagerDutyOnCall, Way
+from bot.domain.incident import Incident
 from bot.domain.outcome import Outcome, Preview
 from bot.domain.tasks import TaskKind
 from bot.http.front import Front, SlackAnswer, make_front, protocol_logger
 from bot.logs import Redactor
 from bot.metrics import Metrics
+from bot.notify.table import NotifyConfig
+from bot.notify.table import ways as notify_ways
 from bot.providers import http as provider_http
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
 from bot.reload import Reloader
 from bot.services.desk import Desk
 from bot.services.ending import end_all
+from bot.services.paging import FollowPerformer, PagePerformer
 from bot.services.performers import (
     DiagnosePerformer,
     PreviewPerformer,
     RunPerformer,
     diagnose_failed,
-    reach_level,
+    reach_due,
     run_failed,
 )
+from bot.services.ports import PageWay
 from bot.services.worker import Work, Worker
 from bot.settings import Settings, SlackSecrets
 from bot.slack.blocks.messages import draw
 from bot.slack.client import SlackApi, make_client, make_session
+from bot.slack.duty import DutyRoster
 from bot.slack.limits import Limits
 from bot.slack.listeners.bolt import dispatch, make_app
 from bot.slack.listeners.events import HANDLED, PromptPerformer, trigger_of
 from bot.slack.listeners.tools import Answers, Tools
-from bot.slack.pages import PagePerformer, page_failed
+from bot.slack.pages import SlackWay
 from bot.slack.people import People
 from bot.slack.room import RoomPerformer
 from bot.slack.socket_mode import SocketMode, SocketTimes
-from bot.slack.workspace import Workspace, find_incidents_channel, introduce
+from bot.slack.workspace import Workspace, find_incidents_channel, introduce, room_address
 from bot.storage.durability import inspect
 from bot.storage.embedded import embedded_redis
 from bot.storage.redis import FRONT_TIMEOUT_S, WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
 from bot.storage.runbook_files import LoadResult, load_catalog
+from bot.storage.yaml_strict import Fault
 
 HEARTBEAT_S = 0.5
 GRACE_S = 8.0
@@ -115,16 +123,13 @@ def read_files(settings: Settings, specs: Mapping[str, ActionSpec], folder: Path
     return load_catalog(folder, actions=specs, overrides=settings.service_vars, is_set=is_set)
 
 
-def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> Catalog:
-    """The files. Raises: ConfigError with every fault, one line each."""
+def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> tuple[Catalog, tuple[Fault, ...]]:
+    """(what the files say, their warnings). Raises: ConfigError with every fault, one line each."""
     result = read_files(settings, specs, settings.runbooks_dir())
-    for fault in result.faults:
-        if fault.level == "warning":
-            log.warning("catalog_warning", fault=str(fault))
     if result.catalog is None:
         faults = [str(fault) for fault in result.faults if fault.level == "error"]
         raise ConfigError("\n".join([*faults, "muster check tells the same; mend the files and start again"]))
-    return result.catalog
+    return result.catalog, result.faults
 
 
 def provider_config(settings: Settings) -> ProviderConfig:
@@ -137,7 +142,29 @@ def provider_config(settings: Settings) -> ProviderConfig:
         vercel_api_url=settings.vercel_api_url,
         vercel_team_id=settings.vercel_team_id,
         vercel_project=settings.vercel_project,
+        pagerduty_routing_key=settings.pagerduty_routing_key,
+        pagerduty_events_url=settings.pagerduty_events_url,
+        pagerduty_api_token=settings.pagerduty_api_token,
+        pagerduty_api_url=settings.pagerduty_api_url,
+        twilio_account_sid=settings.twilio_account_sid,
+        twilio_auth_token=settings.twilio_auth_token,
+        twilio_from=settings.twilio_from,
+        twilio_api_url=settings.twilio_api_url,
     )
+
+
+def notify_config(settings: Settings, workspace: Workspace) -> NotifyConfig:
+    """The part of the settings that the ways to reach people need."""
+    return NotifyConfig(smtp_url=settings.smtp_url, smtp_from=settings.smtp_from, namespace=f"muster-{workspace.team_id}")
+
+
+async def _on_call(providers: Providers, where: PagerDutyOnCall) -> Sequence[tuple[str, str]]:
+    rest = providers.pagerduty_rest()
+    return await rest.on_call(schedule=where.schedule, escalation_policy=where.escalation_policy, level=where.level)
+
+
+def _answer_url(public_url: str | None, incident: Incident, key: str, contact_id: str) -> str | None:
+    return f"{public_url.rstrip('/')}/pages/phone/{incident.id}~{key}~{contact_id}" if public_url else None
 
 
 @contextlib.asynccontextmanager
@@ -148,7 +175,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
     """
     secrets = settings.require_slack()
     specs = load_actions()
-    catalog = read_catalog(settings, specs)
+    catalog, warnings = read_catalog(settings, specs)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         bound = stack.enter_context(_bind(settings))
@@ -192,6 +219,24 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             bot_user_id=workspace.bot_user_id,
         )
         actions = _Actions(specs, providers)
+        ways: dict[Way, PageWay] = {
+            Way.SLACK: SlackWay(slack=slack, people=people, desk=desk),
+            **notify_ways(notify_config(settings, workspace), providers),
+        }
+        duty = DutyRoster(
+            desk=desk,
+            clock=clock,
+            people=people,
+            covers=patient,
+            on_call=functools.partial(_on_call, providers) if settings.pagerduty_api_token else None,
+        )
+        pages = PagePerformer(
+            ways=ways,
+            duty=duty,
+            clock=clock,
+            answer_url=functools.partial(_answer_url, settings.muster_url),
+            room_url=lambda incident: room_address(workspace, incident),
+        )
         prompt = PromptPerformer(slack=slack, titles=lambda identity: _title(desk, identity))
         worker = Worker(
             tasks=patient,
@@ -199,10 +244,9 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             clock=clock,
             work={
                 TaskKind.ROOM: Work(perform=room),
-                TaskKind.LEVEL: Work(perform=reach_level),
-                TaskKind.PAGE: Work(
-                    perform=PagePerformer(slack=slack, people=people, desk=desk), failed=page_failed, most_attempts=5
-                ),
+                TaskKind.CLOCK: Work(perform=reach_due),
+                TaskKind.PAGE: Work(perform=pages, failed=pages.failed, most_attempts=5),
+                TaskKind.FOLLOW: Work(perform=FollowPerformer(ways=ways, desk=desk, duty=duty, clock=clock)),
                 TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
                 TaskKind.RUN: Work(perform=RunPerformer(actions), failed=run_failed, most_attempts=10),
                 TaskKind.DIAGNOSE: Work(perform=DiagnosePerformer(actions), failed=diagnose_failed, most_attempts=3),
@@ -261,6 +305,8 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         if sockets:
             stack.push_async_callback(sockets.close)
             await sockets.start()
+        for warning in warnings:  # only now: what keeps Muster from starting is said in one line
+            log.warning("catalog_warning", fault=str(warning))
         log.info("ready", port=port, team=workspace.team_id, runbooks=len(catalog.runbooks))
         yield Muster(
             url=f"http://127.0.0.1:{port}",

@@ -111,6 +111,26 @@ def _command_name(value: str) -> str:
     return value
 
 
+def _account_sid(value: str) -> str:
+    if not re.fullmatch(r"AC[0-9a-zA-Z]{1,62}", value):
+        raise ValueError("is not an account SID (those begin with AC); copy it from console.twilio.com > Account Info")
+    return value
+
+
+def _phone_number(value: str) -> str:
+    """Without the blanks, hyphens and brackets that people write."""
+    number = re.sub(r"[ ().-]", "", value)
+    if not re.fullmatch(r"\+[1-9][0-9]{5,14}", number):
+        raise ValueError("is not a number in international form; write it as +15550100, with the country's code")
+    return number
+
+
+def _email_address(value: str) -> str:
+    if not value.isascii() or not re.fullmatch(r"[^@\s<>,;:()\"\\]+@[^@\s<>,;:()\"\\]+\.[^@\s<>,;:()\"\\]+", value):
+        raise ValueError("is not an e-mail address; write it bare, as muster@example.com")
+    return value
+
+
 def _lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -202,6 +222,10 @@ class Settings(BaseSettings):
     muster_env_file: str = ".env"
     """File with further variables; the environment wins. Default `.env` in the working directory; empty reads none."""
 
+    muster_heartbeat_url: Annotated[SecretStr, _secret_url("https", "http")] | None = None
+    """Address that is called while everything works, at a watch outside that raises the alarm when the calls stop. Kept as a
+    secret: whoever knows it can feign the calls. Unset: nobody outside notices when Muster stands still."""
+
     # Clerk
 
     clerk_secret_key: SecretStr | None = None
@@ -235,20 +259,29 @@ class Settings(BaseSettings):
     pagerduty_events_url: WebUrl = "https://events.pagerduty.com"
     """Base URL of PagerDuty's Events API. Default: the US one; EU accounts use https://events.eu.pagerduty.com."""
 
-    twilio_account_sid: str | None = None
+    pagerduty_api_token: SecretStr | None = None
+    """REST API key, read-only is enough. Unset: who acknowledged or is on call in PagerDuty is not known here."""
+
+    pagerduty_api_url: WebUrl = "https://api.pagerduty.com"
+    """Base URL of PagerDuty's REST API. Default: the US one; EU accounts use https://api.eu.pagerduty.com."""
+
+    twilio_account_sid: Annotated[str, AfterValidator(_account_sid)] | None = None
     """Twilio account (AC...). Unset: nobody is called or texted."""
 
     twilio_auth_token: SecretStr | None = None
     """Auth token of that account. No default."""
 
-    twilio_from: str | None = None
+    twilio_from: Annotated[str, AfterValidator(_phone_number)] | None = None
     """Number in E.164 form (+15550100) that calls and texts come from. No default."""
 
     twilio_api_url: WebUrl = "https://api.twilio.com"
     """Base URL of Twilio's API. Default: Twilio's own."""
 
     smtp_url: Annotated[SecretStr, _secret_url("smtps", "smtp")] | None = None
-    """Mail server, smtps://user:password@host:465 or smtp://host:587. Unset: no mail is sent."""
+    """Mail server, smtps://user:password@host:465 or smtp://host:587, which then must offer STARTTLS. Unset: no mail is sent."""
+
+    smtp_from: Annotated[str, AfterValidator(_email_address)] | None = None
+    """Sender of mails. Unset: the user of SMTP_URL, when that is an address."""
 
     # Status pages and metrics
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from bot.domain.escalation import Contact, EscalationPolicy, ExternalContact
+from bot.domain.escalation import BusinessHours, Contact, EscalationPolicy, ExternalContact, Rotation, Team, Way
 from bot.domain.runbook import Runbook
 from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
@@ -34,6 +34,12 @@ class Catalog:
     severities: Mapping[Severity, SeverityPolicy]
     on_phrase: OnPhrase = "auto"
     default_severity: Severity = Severity.SEV3
+    teams: Mapping[str, Team] = field(default_factory=lambda: MappingProxyType({}))
+    rotations: Mapping[str, Rotation] = field(default_factory=lambda: MappingProxyType({}))
+    business_hours: BusinessHours = field(default_factory=BusinessHours)
+    """Those of everybody who has none of their own."""
+    ways: frozenset[Way] | None = None
+    """The ways to reach people that are set up where Muster runs; None: not known."""
     matcher: PhraseMatcher = field(compare=False)
 
 
@@ -47,6 +53,10 @@ def make_catalog(
     severities: Mapping[Severity, SeverityPolicy],
     on_phrase: OnPhrase = "auto",
     default_severity: Severity = Severity.SEV3,
+    teams: Iterable[Team] = (),
+    rotations: Iterable[Rotation] = (),
+    business_hours: BusinessHours | None = None,
+    ways: frozenset[Way] | None = None,
 ) -> Catalog:
     """The catalog of these parts; runbooks of services that are disabled are left out."""
     by_service = {service.id: service for service in services}
@@ -60,6 +70,10 @@ def make_catalog(
         severities=MappingProxyType(dict(severities)),
         on_phrase=on_phrase,
         default_severity=default_severity,
+        teams=MappingProxyType({team.id: team for team in teams}),
+        rotations=MappingProxyType({rotation.id: rotation for rotation in rotations}),
+        business_hours=business_hours or BusinessHours(),
+        ways=ways,
         matcher=PhraseMatcher((phrase, runbook.id) for runbook in offered for phrase in runbook.triggers.phrases),
     )
 

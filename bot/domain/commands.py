@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from bot.domain.facts import Origin, Role, Status
+from bot.domain.escalation import Contact
+from bot.domain.facts import Impact, Origin, Role, Status
 from bot.domain.outcome import Outcome, Preview, Risk
 from bot.domain.severity import Severity
 
@@ -146,23 +147,72 @@ class RecordRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReachLevel:
-    level: int
-    generation: int
+class ReachDue:
+    """Whatever is due by ``due_at``, or by now, happens."""
+
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordPage:
-    """The result of a page. ``failure`` empty: sent to ``user_ids``, as ``messages`` (channel id, ts) in Slack."""
+    """The result of one attempt to tell a contact of an alarm by one way. ``failure`` empty: accepted.
 
-    level: int
+    ``passing``: the failure may pass; ``exhausted``: no other way was left to try.
+    """
+
+    key: str
     contact_id: str
-    generation: int
+    attempt: int
     via: str
+    name: str = ""
     due_at: datetime
     user_ids: tuple[str, ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
+    reference: str = ""
+    follows: bool = False
     failure: str = ""
+    passing: bool = False
+    exhausted: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFollowed:
+    """What became of a page. ``failure``: nobody was reached by it after all."""
+
+    key: str
+    contact_id: str
+    via: str
+    wanted: Literal["open", "acknowledged", "over"]
+    ended: bool
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckIn:
+    """Still on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate:
+    """Tell more people now. One of ``level`` (1-based), ``contact_id`` and ``contact`` (somebody who is in no file) at the
+    most; none of them: the next level."""
+
+    level: int | None = None
+    contact_id: str | None = None
+    contact: Contact | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeImpact:
+    impact: Impact
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    text: str
+    is_update: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,8 +257,13 @@ Command = (
     | ConfirmRun
     | CancelRun
     | RecordRun
-    | ReachLevel
+    | ReachDue
     | RecordPage
+    | RecordFollowed
+    | CheckIn
+    | Escalate
+    | ChangeImpact
+    | Note
     | RecordRoom
     | RecordRoomFailure
     | RecordArchived

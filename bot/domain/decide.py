@@ -42,9 +42,14 @@ _DECISIONS: dict[type[Any], Callable[[Any, Any, Context], Decision]] = {
     commands.ConfirmRun: running.confirm_run,
     commands.CancelRun: running.cancel_run,
     commands.RecordRun: running.record_run,
-    commands.ReachLevel: paging.reach_level,
+    commands.ReachDue: paging.reach_due,
     commands.RecordPage: paging.record_page,
+    commands.RecordFollowed: paging.record_followed,
     commands.Acknowledge: paging.acknowledge,
+    commands.CheckIn: paging.check_in,
+    commands.Escalate: paging.escalate,
+    commands.ChangeImpact: conduct.change_impact,
+    commands.Note: conduct.note,
     commands.Settle: lambda incident, command, context: Decision(),
 }
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from bot.domain.errors import UnknownEntryError
 from bot.domain.escalation import Contact
 from bot.domain.outcome import Outcome, Preview, Risk
+from bot.domain.plan import Alarm, Plan
 from bot.domain.runbook import Runbook
 from bot.domain.severity import Severity
 
@@ -51,21 +52,19 @@ class Origin(_Value):
     phrase: str | None = None
 
 
-class Targets(_Value):
-    """The promises of a severity, in seconds after the opening."""
+class Impact(StrEnum):
+    """What makes an incident matter more; switched on and off in the card, each with the moment since when."""
 
-    respond_within_s: int
-    resolve_within_s: int
+    CUSTOMER_IMPACT = "customer_impact"
+    MEDIA_ATTENTION = "media_attention"
+    BUSINESS_CRITICAL = "business_critical"
 
 
-class LadderLevel(_Value):
-    """One level of the escalation ladder as it was when the incident opened: edits of the files affect new incidents only."""
+class Target(StrEnum):
+    """What a severity promises."""
 
-    level: int
-    title: str
-    after_s: int
-    until: Literal["acknowledged", "resolved"]
-    contacts: tuple[Contact, ...]
+    RESPONSE = "response"
+    RESOLUTION = "resolution"
 
 
 class Candidate(_Value):
@@ -82,13 +81,11 @@ class IncidentOpened(_Value):
     number: int
     title: str
     severity: Severity
-    severity_title: str
     service: str | None
     private: bool
     drill: bool
     origin: Origin
-    targets: Targets
-    ladder: tuple[LadderLevel, ...]
+    plan: Plan
     runbook: Runbook | None
     candidates: tuple[Candidate, ...] = ()
     """The runbooks to choose from while none is certain, the likeliest first."""
@@ -99,7 +96,7 @@ class IncidentOpened(_Value):
 class RunbookChosen(_Value):
     kind: Literal["runbook_chosen"] = "runbook_chosen"
     runbook: Runbook
-    ladder: tuple[LadderLevel, ...]
+    plan: Plan
     unique_key: str | None = None
 
 
@@ -147,8 +144,6 @@ class StatusChanged(_Value):
 class SeverityChanged(_Value):
     kind: Literal["severity_changed"] = "severity_changed"
     severity: Severity
-    severity_title: str
-    targets: Targets
 
 
 class RoleAssigned(_Value):
@@ -236,37 +231,112 @@ class RunFinished(_Value):
     outcome: Outcome
 
 
-class LevelReached(_Value):
-    kind: Literal["level_reached"] = "level_reached"
-    level: int
+class AlarmRaised(_Value):
+    """An alarm was due, or somebody asked for it, and these contacts are told.
+
+    ``key`` is the alarm's id, with a number where it may be raised more than once. ``contact_ids`` are those who are not told
+    by a higher alarm that was due at the same moment; ``overdue`` counts the alarms that came together after an outage.
+    """
+
+    kind: Literal["alarm_raised"] = "alarm_raised"
+    key: str
+    alarm: Alarm
+    contact_ids: tuple[str, ...]
+    generation: int
+    due_at: datetime
+    overdue: int = 1
+    by_hand: bool = False
+    reason: str = ""
+    contact: Contact | None = None
+    """Somebody who is in no file: a person of the workspace who was named."""
 
 
 class PageSent(_Value):
     """A contact was reached by ``via``; where that is a Slack message, its place, so that it can be updated later."""
 
     kind: Literal["page_sent"] = "page_sent"
-    level: int
+    key: str
     contact_id: str
+    name: str = ""
+    """Who it was, where the contact is a rotation."""
     via: str
     user_ids: tuple[str, ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
     """(channel id, ts) of each message sent."""
+    reference: str = ""
+    """What the provider calls it."""
+    follows: bool = False
+    """There is more to find out, or to tell the provider."""
     late_s: int = 0
     in_flight: bool = False
     """True when somebody acknowledged while the page was already on its way."""
 
 
 class PageFailed(_Value):
+    """A way did not reach a contact. ``passing``: it may work later. ``exhausted``: no other way was left to try."""
+
     kind: Literal["page_failed"] = "page_failed"
-    level: int
+    key: str
     contact_id: str
+    name: str = ""
     via: str
     reason: str
+    passing: bool = False
+    exhausted: bool = True
+
+
+class PageFollowed(_Value):
+    """What became of a page, or that the provider was told what became of the incident (``wanted``)."""
+
+    kind: Literal["page_followed"] = "page_followed"
+    key: str
+    contact_id: str
+    via: str
+    wanted: Literal["open", "acknowledged", "over"]
+    ended: bool
+    """Nothing more will come."""
 
 
 class Acknowledged(_Value):
     kind: Literal["acknowledged"] = "acknowledged"
     via: str
+
+
+class CheckedIn(_Value):
+    """Somebody said that they are still on it."""
+
+    kind: Literal["checked_in"] = "checked_in"
+
+
+class AcknowledgementLapsed(_Value):
+    """Whoever had acknowledged did not answer: nobody has it any more, and the ladder goes on."""
+
+    kind: Literal["acknowledgement_lapsed"] = "acknowledgement_lapsed"
+    user_id: str
+
+
+class TargetReminded(_Value):
+    """So much of the time of a target has passed; 100 is its breach."""
+
+    kind: Literal["target_reminded"] = "target_reminded"
+    target: Target
+    percent: int
+    due_at: datetime
+
+
+class ImpactChanged(_Value):
+    kind: Literal["impact_changed"] = "impact_changed"
+    impact: Impact
+    since: datetime | None
+    """None: it is over."""
+
+
+class Noted(_Value):
+    """Somebody wrote down what they found (a note), or told everybody how it stands (an update)."""
+
+    kind: Literal["noted"] = "noted"
+    text: str
+    is_update: bool = False
 
 
 Fact = Annotated[
@@ -293,10 +363,16 @@ Fact = Annotated[
     | RunConfirmed
     | RunCancelled
     | RunFinished
-    | LevelReached
+    | AlarmRaised
     | PageSent
     | PageFailed
-    | Acknowledged,
+    | PageFollowed
+    | Acknowledged
+    | CheckedIn
+    | AcknowledgementLapsed
+    | TargetReminded
+    | ImpactChanged
+    | Noted,
     Field(discriminator="kind"),
 ]
 

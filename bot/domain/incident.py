@@ -13,8 +13,10 @@ from typing import Any
 
 from bot.domain import facts
 from bot.domain.errors import UnknownEntryError
-from bot.domain.facts import Candidate, LadderLevel, Moment, Origin, Role, Status, Targets
+from bot.domain.escalation import Contact
+from bot.domain.facts import Candidate, Fact, Impact, Moment, Origin, Role, Status, Target
 from bot.domain.outcome import Outcome, Preview, Risk, State
+from bot.domain.plan import Alarm, AlarmKind, Plan, Response
 from bot.domain.runbook import Runbook
 from bot.domain.severity import Severity
 from bot.domain.timeline import GENESIS, Entry
@@ -74,15 +76,51 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One contact of one level: sent, or failed with a reason."""
+    """One attempt to tell one contact by one way: accepted, or failed with a reason. ``key`` is that of its alarm."""
 
-    level: int
+    key: str
     contact_id: str
+    name: str
     via: str
     at: datetime
+    kind: AlarmKind = "page"
     user_ids: tuple[str, ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
+    reference: str = ""
+    follows: bool = False
+    followed: frozenset[str] = frozenset()
+    """What the provider was told, or looked at: "open", "acknowledged", "over"."""
+    ended: bool = False
+    """Nothing more will come of it."""
     failure: str = ""
+    passing: bool = False
+    exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An alarm that was raised: these contacts are told."""
+
+    key: str
+    alarm: Alarm
+    contact_ids: tuple[str, ...]
+    at: datetime
+    due_at: datetime
+    generation: int
+    overdue: int = 1
+    by: str = ""
+    """Who asked for it; "": the clock."""
+    reason: str = ""
+    contact: Contact | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """Something that everybody in the room should read, once."""
+
+    seq: int
+    moment: Moment
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +132,13 @@ class Incident:
     title: str
     status: Status
     severity: Severity
-    severity_title: str
+    severity_since: datetime
     service: str | None
     private: bool
     drill: bool
     opened: Moment
     origin: Origin
-    targets: Targets
-    ladder: tuple[LadderLevel, ...]
+    plan: Plan
     runbook: Runbook | None
     candidates: tuple[Candidate, ...]
     unique_key: str | None
@@ -121,10 +158,25 @@ class Incident:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
     acknowledged: Moment | None = None
-    levels_reached: Mapping[int, datetime] = field(default_factory=dict)
+    acknowledged_via: str = ""
+    checked_in_at: datetime | None = None
+    """When somebody said last that they are still on it."""
+    progress_at: datetime
+    """When something was done last: a step, a status change, an update or a note."""
+    security_since: datetime | None = None
+    impacts: Mapping[Impact, datetime] = field(default_factory=dict)
+    """What makes it matter more, and since when."""
+    raised: Mapping[str, Raised] = field(default_factory=dict)
+    """The alarms of this round of the ladder, by key, in the order in which they were raised."""
+    times_raised: Mapping[str, int] = field(default_factory=dict)
+    """How often each alarm was raised, by its id, in the whole life of the incident."""
     pages: tuple[Page, ...] = ()
+    reminded: Mapping[Target, int] = field(default_factory=dict)
+    """The percentage of a target's time that was announced last."""
+    news: tuple[News, ...] = ()
     generation: int = 1
-    ladder_started_at: datetime | None = None
+    """Grows when somebody acknowledges, when that lapses, when it ends and when it is reopened."""
+    ladder_started_at: datetime
     status_changed: Moment | None = None
     resolved_at: datetime | None = None
 
@@ -136,36 +188,49 @@ class Incident:
         return self.status in (Status.RESOLVED, Status.CLOSED, Status.FALSE_POSITIVE)
 
     @property
+    def response(self) -> Response:
+        """What its severity promises and asks for."""
+        return self.plan.responses[self.severity]
+
+    @property
+    def severity_title(self) -> str:
+        """What its severity is called."""
+        return self.response.title
+
+    @property
     def respond_by(self) -> datetime:
         """When somebody must have acknowledged."""
-        return self.opened.at + timedelta(seconds=self.targets.respond_within_s)
+        return self.opened.at + timedelta(seconds=self.response.respond_within_s)
 
     @property
     def resolve_by(self) -> datetime:
         """When it must be resolved."""
-        return self.opened.at + timedelta(seconds=self.targets.resolve_within_s)
+        return self.opened.at + timedelta(seconds=self.response.resolve_within_s)
 
-    def level(self, number: int) -> LadderLevel | None:
-        """The level ``number`` (1-based) of the ladder."""
-        return next((level for level in self.ladder if level.level == number), None)
+    def target_at(self, target: Target, percent: int = 100) -> datetime:
+        """When ``percent`` of the time of a target has passed."""
+        response = target is Target.RESPONSE
+        within_s = self.response.respond_within_s if response else self.response.resolve_within_s
+        return self.opened.at + timedelta(seconds=within_s * percent / 100)
 
-    def level_due_at(self, level: LadderLevel) -> datetime:
-        """When ``level`` is due, counted from the start of the ladder."""
-        return (self.ladder_started_at or self.opened.at) + timedelta(seconds=level.after_s)
+    def contact(self, raised: Raised, identity: str) -> Contact | None:
+        """Somebody who is told by an alarm; None for a rotation, which is somebody else at each time."""
+        if raised.contact and raised.contact.id == identity:
+            return raised.contact
+        return self.plan.people.get(identity)
 
-    def pending_levels(self) -> tuple[LadderLevel, ...]:
-        """The levels that will still be reached unless something stops them, first due first."""
-        if self.is_over:
-            return ()
-        return tuple(
-            level
-            for level in self.ladder
-            if level.level not in self.levels_reached and not (self.acknowledged and level.until == "acknowledged")
-        )
+    def next_key(self, alarm_id: str) -> str:
+        """The key under which an alarm is raised next; no two are ever the same."""
+        times = self.times_raised.get(alarm_id, 0)
+        return f"{alarm_id}.{times + 1}" if times else alarm_id
+
+    def attempts(self, key: str, contact_id: str) -> tuple[Page, ...]:
+        """What was tried to tell a contact of an alarm, oldest first; of each way and time the newest word."""
+        return tuple(page for page in self.pages if (page.key, page.contact_id) == (key, contact_id))
 
     def paged_user_ids(self) -> frozenset[str]:
         """Everybody a page was sent to."""
-        return frozenset(user for page in self.pages for user in page.user_ids)
+        return frozenset(user for page in self.pages for user in page.user_ids if page.kind != "notice")
 
     def is_responder(self, user_id: str) -> bool:
         """In the room, the declarer, paged, or holding a role."""
@@ -220,19 +285,20 @@ def _open(entry: Entry, fact: facts.IncidentOpened) -> Incident:
         title=fact.title,
         status=Status.TRIAGE,
         severity=fact.severity,
-        severity_title=fact.severity_title,
+        severity_since=entry.at,
         service=fact.service,
         private=fact.private,
         drill=fact.drill,
         opened=_moment(entry),
         origin=fact.origin,
-        targets=fact.targets,
-        ladder=fact.ladder,
+        plan=fact.plan,
         runbook=fact.runbook,
         candidates=fact.candidates,
         unique_key=fact.unique_key,
         version=entry.seq,
         digest=entry.digest,
+        progress_at=entry.at,
+        security_since=entry.at if fact.runbook and fact.runbook.security else None,
         ladder_started_at=entry.at,
     )
 
@@ -253,10 +319,11 @@ def _runbook_chosen(incident: Incident, entry: Entry, fact: facts.RunbookChosen)
     return replace(
         incident,
         runbook=fact.runbook,
-        ladder=fact.ladder,
+        plan=fact.plan,
         candidates=(),
         service=fact.runbook.service,
         unique_key=fact.unique_key,
+        security_since=entry.at if fact.runbook.security else None,
     )
 
 
@@ -292,15 +359,21 @@ def _status_changed(incident: Incident, entry: Entry, fact: facts.StatusChanged)
         incident,
         status=fact.status,
         status_changed=_moment(entry),
+        progress_at=entry.at,
         resolved_at=entry.at if fact.status is Status.RESOLVED else incident.resolved_at,
     )
+    if changed.is_over and not incident.is_over:
+        return replace(changed, generation=incident.generation + 1)
     if not reopened:
         return changed
     return replace(
         changed,
         resolved_at=None,
         acknowledged=None,
-        levels_reached={},
+        acknowledged_via="",
+        checked_in_at=None,
+        severity_since=entry.at,
+        raised={},
         pages=(),
         generation=incident.generation + 1,
         ladder_started_at=entry.at,
@@ -308,7 +381,12 @@ def _status_changed(incident: Incident, entry: Entry, fact: facts.StatusChanged)
 
 
 def _severity_changed(incident: Incident, entry: Entry, fact: facts.SeverityChanged) -> Incident:
-    return replace(incident, severity=fact.severity, severity_title=fact.severity_title, targets=fact.targets)
+    """A ladder that did not run, or only in business hours, starts when it begins to run at once: nobody's turn is over yet."""
+    changed = replace(incident, severity=fact.severity, severity_since=entry.at)
+    starts_now = incident.response.page != "at_once" and changed.response.page == "at_once"
+    if starts_now and not any(raised.alarm.level for raised in incident.raised.values()):
+        return replace(changed, ladder_started_at=entry.at)
+    return changed
 
 
 def _role_assigned(incident: Incident, entry: Entry, fact: facts.RoleAssigned) -> Incident:
@@ -316,7 +394,8 @@ def _role_assigned(incident: Incident, entry: Entry, fact: facts.RoleAssigned) -
 
 
 def _step_ticked(incident: Incident, entry: Entry, fact: facts.StepTicked) -> Incident:
-    return replace(incident, steps={**incident.steps, fact.step_id: StepMark(moment=_moment(entry))})
+    marks = {**incident.steps, fact.step_id: StepMark(moment=_moment(entry))}
+    return replace(incident, steps=marks, progress_at=entry.at)
 
 
 def _step_unticked(incident: Incident, entry: Entry, fact: facts.StepUnticked) -> Incident:
@@ -325,7 +404,7 @@ def _step_unticked(incident: Incident, entry: Entry, fact: facts.StepUnticked) -
 
 def _step_skipped(incident: Incident, entry: Entry, fact: facts.StepSkipped) -> Incident:
     mark = StepMark(moment=_moment(entry), skipped=True, reason=fact.reason)
-    return replace(incident, steps={**incident.steps, fact.step_id: mark})
+    return replace(incident, steps={**incident.steps, fact.step_id: mark}, progress_at=entry.at)
 
 
 def _branch_chosen(incident: Incident, entry: Entry, fact: facts.BranchChosen) -> Incident:
@@ -334,6 +413,7 @@ def _branch_chosen(incident: Incident, entry: Entry, fact: facts.BranchChosen) -
         incident,
         choices={**incident.choices, fact.step_id: choice},
         steps={**incident.steps, fact.step_id: StepMark(moment=_moment(entry))},
+        progress_at=entry.at,
     )
 
 
@@ -372,7 +452,7 @@ def _run_preview_failed(incident: Incident, entry: Entry, fact: facts.RunPreview
 
 
 def _run_confirmed(incident: Incident, entry: Entry, fact: facts.RunConfirmed) -> Incident:
-    return _with_run(incident, fact.run_id, confirmed=_moment(entry))
+    return replace(_with_run(incident, fact.run_id, confirmed=_moment(entry)), progress_at=entry.at)
 
 
 def _run_cancelled(incident: Incident, entry: Entry, fact: facts.RunCancelled) -> Incident:
@@ -389,29 +469,124 @@ def _run_finished(incident: Incident, entry: Entry, fact: facts.RunFinished) -> 
     return replace(changed, steps={**changed.steps, run.step_id: mark})
 
 
-def _level_reached(incident: Incident, entry: Entry, fact: facts.LevelReached) -> Incident:
-    return replace(incident, levels_reached={**incident.levels_reached, fact.level: entry.at})
+def _told(incident: Incident, entry: Entry, **changes: Any) -> Incident:
+    """With something new to read in the room."""
+    return replace(incident, news=(*incident.news, News(seq=entry.seq, moment=_moment(entry), fact=entry.fact)), **changes)
+
+
+def _alarm_raised(incident: Incident, entry: Entry, fact: facts.AlarmRaised) -> Incident:
+    raised = Raised(
+        key=fact.key,
+        alarm=fact.alarm,
+        contact_ids=fact.contact_ids,
+        at=entry.at,
+        due_at=fact.due_at,
+        generation=fact.generation,
+        overdue=fact.overdue,
+        by=entry.by if fact.by_hand else "",
+        reason=fact.reason,
+        contact=fact.contact,
+    )
+    times = {**incident.times_raised, fact.alarm.id: incident.times_raised.get(fact.alarm.id, 0) + 1}
+    changed = replace(incident, raised={**incident.raised, fact.key: raised}, times_raised=times)
+    return _told(changed, entry) if fact.by_hand else changed
 
 
 def _page_sent(incident: Incident, entry: Entry, fact: facts.PageSent) -> Incident:
+    raised = incident.raised.get(fact.key)
     page = Page(
-        level=fact.level,
+        key=fact.key,
         contact_id=fact.contact_id,
+        name=fact.name or incident.plan.name_of(fact.contact_id),
         via=fact.via,
         at=entry.at,
+        kind=raised.alarm.kind if raised else "page",
         user_ids=fact.user_ids,
         messages=fact.messages,
+        reference=fact.reference,
+        follows=fact.follows,
     )
     return replace(incident, pages=(*incident.pages, page))
 
 
 def _page_failed(incident: Incident, entry: Entry, fact: facts.PageFailed) -> Incident:
-    page = Page(level=fact.level, contact_id=fact.contact_id, via=fact.via, at=entry.at, failure=fact.reason)
-    return replace(incident, pages=(*incident.pages, page))
+    page = Page(
+        key=fact.key,
+        contact_id=fact.contact_id,
+        name=fact.name or incident.plan.name_of(fact.contact_id),
+        via=fact.via,
+        at=entry.at,
+        failure=fact.reason,
+        passing=fact.passing,
+        exhausted=fact.exhausted,
+        ended=True,
+    )
+    same = (fact.key, fact.contact_id, fact.via)
+    pages = [replace(one, ended=True) if (one.key, one.contact_id, one.via) == same else one for one in incident.pages]
+    changed = replace(incident, pages=(*pages, page))
+    raised = incident.raised.get(fact.key)
+    return _told(changed, entry) if raised is None or raised.alarm.kind in ("page", "check_in") else changed
+
+
+def _page_followed(incident: Incident, entry: Entry, fact: facts.PageFollowed) -> Incident:
+    same = (fact.key, fact.contact_id, fact.via)
+
+    def told(page: Page) -> Page:
+        if (page.key, page.contact_id, page.via) != same or page.failure:
+            return page
+        return replace(page, followed=page.followed | {fact.wanted}, ended=page.ended or fact.ended)
+
+    return replace(incident, pages=tuple(told(page) for page in incident.pages))
 
 
 def _acknowledged(incident: Incident, entry: Entry, fact: facts.Acknowledged) -> Incident:
-    return replace(incident, acknowledged=_moment(entry))
+    return _told(
+        incident,
+        entry,
+        acknowledged=_moment(entry),
+        acknowledged_via=fact.via,
+        checked_in_at=None,
+        generation=incident.generation + 1,
+    )
+
+
+def _checked_in(incident: Incident, entry: Entry, fact: facts.CheckedIn) -> Incident:
+    return replace(incident, checked_in_at=entry.at)
+
+
+def _acknowledgement_lapsed(incident: Incident, entry: Entry, fact: facts.AcknowledgementLapsed) -> Incident:
+    """The next level is due now and the others as far behind it as they were; after the last one the ladder starts over."""
+    reached = {raised.alarm.level for raised in incident.raised.values()}
+    following = next((level for level in incident.plan.levels if level.level not in reached), None)
+    raised = incident.raised
+    if following is None:
+        raised = {key: one for key, one in raised.items() if not one.alarm.level}
+    passed = timedelta(seconds=following.after_s if following else 0)
+    return _told(
+        incident,
+        entry,
+        acknowledged=None,
+        acknowledged_via="",
+        checked_in_at=None,
+        raised=raised,
+        generation=incident.generation + 1,
+        ladder_started_at=entry.at - passed,
+    )
+
+
+def _target_reminded(incident: Incident, entry: Entry, fact: facts.TargetReminded) -> Incident:
+    return _told(incident, entry, reminded={**incident.reminded, fact.target: fact.percent})
+
+
+def _impact_changed(incident: Incident, entry: Entry, fact: facts.ImpactChanged) -> Incident:
+    impacts = {impact: since for impact, since in incident.impacts.items() if impact is not fact.impact}
+    if fact.since:
+        impacts[fact.impact] = fact.since
+    return _told(incident, entry, impacts=impacts)
+
+
+def _noted(incident: Incident, entry: Entry, fact: facts.Noted) -> Incident:
+    return _told(incident, entry, progress_at=entry.at)
 
 
 _APPLY: dict[type[Any], Callable[[Incident, Entry, Any], Incident]] = {
@@ -437,10 +612,16 @@ _APPLY: dict[type[Any], Callable[[Incident, Entry, Any], Incident]] = {
     facts.RunConfirmed: _run_confirmed,
     facts.RunCancelled: _run_cancelled,
     facts.RunFinished: _run_finished,
-    facts.LevelReached: _level_reached,
+    facts.AlarmRaised: _alarm_raised,
     facts.PageSent: _page_sent,
     facts.PageFailed: _page_failed,
+    facts.PageFollowed: _page_followed,
     facts.Acknowledged: _acknowledged,
+    facts.CheckedIn: _checked_in,
+    facts.AcknowledgementLapsed: _acknowledgement_lapsed,
+    facts.TargetReminded: _target_reminded,
+    facts.ImpactChanged: _impact_changed,
+    facts.Noted: _noted,
 }
 
 

@@ -6,6 +6,7 @@ which messages there are, where, and when they may appear.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from bot.domain.facts import Status
 from bot.domain.incident import Incident, Page
 from bot.domain.text import slug
+from bot.domain.timers import is_asking
 
 MENTION_AFTER_S = 1.5
 """The first second of a new channel belongs to the checklist alone: Slack takes about one message a second and channel."""
@@ -42,6 +44,8 @@ class MessageKind(StrEnum):
     ANNOUNCEMENT = "announcement"
     REPLY = "reply"
     PAGE = "page"
+    NEWS = "news"
+    """Something that happened, said once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,17 +119,12 @@ def room_name(incident: Incident) -> str:
 
 def desired_room(incident: Incident) -> DesiredRoom:
     """How Slack should look for ``incident``."""
-    first_level = incident.ladder[0] if incident.ladder else None
-    handles = [contact.slack for contact in first_level.contacts if contact.slack] if first_level else []
-    for level in incident.ladder:
-        if level.level in incident.levels_reached:
-            handles.extend(contact.slack for contact in level.contacts if contact.slack)
     return DesiredRoom(
         name=room_name(incident),
         private=incident.private,
         topic=_topic(incident),
         user_ids=_people(incident),
-        contact_handles=tuple(dict.fromkeys(handles)),
+        contact_handles=tuple(dict.fromkeys(_handles(incident))),
         messages=_messages(incident),
         bookmarks=tuple((link.title, link.url) for link in incident.runbook.links[:1]) if incident.runbook else (),
         archived=incident.status is Status.FALSE_POSITIVE,
@@ -136,12 +135,34 @@ def _sent_before_the_room(incident: Incident, page: Page) -> bool:
     return incident.room_opened_at is not None and page.at <= incident.room_opened_at
 
 
+def _handles(incident: Incident) -> Iterator[str]:
+    """Who belongs into the room by the files: the first level at once, whoever is paged, and whom the severity wants there.
+
+    These last ones not before somebody has confirmed that there is something: all hands are not called for a typing error.
+    """
+    called: list[str] = []
+    if incident.plan.levels and incident.response.page != "never":
+        called.extend(incident.plan.levels[0].notify)
+    for raised in incident.raised.values():
+        if raised.alarm.kind == "page":
+            called.extend(raised.contact_ids)
+            if raised.contact and raised.contact.slack:
+                yield raised.contact.slack
+    if incident.status is not Status.TRIAGE:
+        called.extend(incident.response.invite)
+    for identity in called:
+        contact = incident.plan.people.get(identity)
+        if contact and contact.slack:
+            yield contact.slack
+
+
 def _people(incident: Incident) -> tuple[str, ...]:
     people = [incident.opened.by, *incident.roles.values()]
     if not incident.private:  # saying it once more does not open the door of a private room
         people.extend(moment.by for moment, _ in incident.declared_again)
     if incident.acknowledged:
         people.append(incident.acknowledged.by)
+    people.extend(user for page in incident.pages if page.kind == "page" for user in page.user_ids)
     return tuple(dict.fromkeys(person for person in people if person.startswith(("U", "W"))))
 
 
@@ -169,27 +190,33 @@ def _messages(incident: Incident) -> tuple[RoomMessage, ...]:
     earliest = (incident.room_opened_at or incident.opened.at) + timedelta(seconds=MENTION_AFTER_S)
     messages.extend(
         RoomMessage(
-            key=f"mention:{incident.generation}:{level}",
+            key=f"mention:{raised.key}",
             kind=MessageKind.MENTION,
             place=Place.ROOM,
-            about=str(level),
+            about=raised.key,
             not_before=earliest,
             only_update=settled,
         )
-        for level in incident.levels_reached
+        for raised in incident.raised.values()
+        if raised.alarm.kind == "page" and not raised.by and raised.contact_ids
+    )
+    messages.extend(
+        RoomMessage(key=f"news:{news.seq}", kind=MessageKind.NEWS, place=Place.ROOM, about=str(news.seq), not_before=earliest)
+        for news in incident.news
     )
     messages.extend(
         RoomMessage(key=f"run:{run.id}", kind=MessageKind.RUN, place=Place.ROOM, about=run.id) for run in incident.runs.values()
     )
     for page in incident.pages:
-        if not settled and not _sent_before_the_room(incident, page):
+        settled_page = settled if page.kind != "check_in" else not is_asking(incident, page.key)
+        if not settled_page and not _sent_before_the_room(incident, page):
             continue  # it shows what is true
         messages.extend(
             RoomMessage(
                 key=f"page:{channel_id}:{ts}",
                 kind=MessageKind.PAGE,
                 place=Place.SENT,
-                about=str(page.level),
+                about=page.key,
                 channel_id=channel_id,
                 ts=ts,
             )

@@ -173,6 +173,8 @@ class Runbook(BaseModel):
     """What would have kept it from happening, for the review."""
     links: tuple[Link, ...] = ()
     """Pages that are good to have at hand."""
+    security: Flag = False
+    """It is about security: conditions that say so apply to its incidents."""
     private: Flag = False
     """Its incidents open in a private room, unless the form says otherwise."""
 

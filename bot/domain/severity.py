@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.domain.durations import DurationS
-from bot.domain.scalars import Text, Title
+from bot.domain.escalation import Way
+from bot.domain.scalars import Id, Text, Title
 
 
 class Severity(StrEnum):
@@ -24,6 +26,10 @@ class Severity(StrEnum):
         return order.index(self) < order.index(other)
 
 
+Paging = Literal["at_once", "business_hours", "never"]
+"""When the ladder runs: from the opening, in business hours only, not at all (it is a ticket)."""
+
+
 class SeverityPolicy(BaseModel):
     """What a severity means and promises.
 
@@ -38,3 +44,16 @@ class SeverityPolicy(BaseModel):
     response: tuple[Text, ...] = Field(min_length=1)
     respond_within_s: DurationS = Field(alias="respond_within")
     resolve_within_s: DurationS = Field(alias="resolve_within")
+    page: Paging = "at_once"
+    via: tuple[Way, ...] = ()
+    """The ways that are tried first for this severity, before those of the level. SEV3 rings no phone."""
+    invite: tuple[Id, ...] = ()
+    """Contacts and teams who come into the room at once."""
+    standby: tuple[Id, ...] = ()
+    """Who is told to be ready, and need not do anything yet."""
+    notify: tuple[Id, ...] = ()
+    """Who is told that it happens, and need not do anything."""
+    check_in_after_s: DurationS | None = Field(default=None, alias="check_in_after")
+    """Whoever acknowledged is asked "still on it?" after so long without progress. Unset: never."""
+    check_in_wait_s: DurationS = Field(default=600, alias="check_in_wait")
+    """Silence for so long means that nobody has it: the ladder goes on."""

@@ -20,13 +20,21 @@ class TaskKind(StrEnum):
     ROOM = "room"
     """Make Slack look as the state says it should."""
     DIAGNOSE = "diagnose"
-    LEVEL = "level"
-    """An escalation level is due."""
+    CLOCK = "clock"
+    """Something that waits for its time in an incident is due: an alarm, a reminder, a question."""
     PAGE = "page"
+    FOLLOW = "follow"
+    """Find out what became of a page, and tell its provider what became of the incident."""
     PREVIEW = "preview"
     RUN = "run"
     PROMPT = "prompt"
     """Ask, in a thread, whether something that somebody wrote is an incident. It belongs to none yet."""
+    AUDIT = "audit"
+    """Look whether everything that must happen is booked and nothing is overdue. One for all replicas, for ever."""
+    HANDOVER = "handover"
+    """Tell people that the duty of a rotation passes from one to another."""
+    CANARY = "canary"
+    """Send a test page for ``muster canary``."""
 
 
 class TaskRequest(BaseModel):
@@ -62,26 +70,32 @@ def diagnose_task(incident_id: str, diagnostic_id: str, round_number: int, due_a
     )
 
 
-def level_task(incident_id: str, level: int, generation: int, due_at: datetime) -> TaskRequest:
-    """Reach an escalation level. ``generation`` tells the ladder of a reopened incident from the one before."""
+def clock_task(incident_id: str, due_at: datetime) -> TaskRequest:
+    """Look at the incident when the next thing in it is due; one for each incident, moved whenever that changes."""
+    return TaskRequest(id=f"{incident_id}:clock", kind=TaskKind.CLOCK, incident_id=incident_id, due_at=due_at, again=True)
+
+
+def page_task(incident_id: str, key: str, contact_id: str, generation: int, attempt: int, due_at: datetime) -> TaskRequest:
+    """Tell one contact of one alarm. ``attempt`` (1-based) counts the ways and rounds that were tried."""
     return TaskRequest(
-        id=f"{incident_id}:g{generation}:level:{level}",
-        kind=TaskKind.LEVEL,
+        id=f"{incident_id}:g{generation}:page:{key}:{contact_id}:{attempt}",
+        kind=TaskKind.PAGE,
         incident_id=incident_id,
         due_at=due_at,
-        data={"level": level, "generation": generation},
+        data={"key": key, "contact_id": contact_id, "generation": generation, "attempt": attempt},
         again=True,
     )
 
 
-def page_task(incident_id: str, level: int, contact_id: str, generation: int, due_at: datetime) -> TaskRequest:
-    """Page one contact of one level."""
+def follow_task(incident_id: str, key: str, contact_id: str, via: str, wanted: str, due_at: datetime) -> TaskRequest:
+    """Follow one page that was accepted; ``wanted`` is what the provider should know: "open", "acknowledged", "over"."""
     return TaskRequest(
-        id=f"{incident_id}:g{generation}:page:{level}:{contact_id}",
-        kind=TaskKind.PAGE,
+        id=f"{incident_id}:follow:{key}:{contact_id}:{via}:{wanted}",
+        kind=TaskKind.FOLLOW,
         incident_id=incident_id,
         due_at=due_at,
-        data={"level": level, "contact_id": contact_id, "generation": generation},
+        data={"key": key, "contact_id": contact_id, "via": via, "wanted": wanted},
+        again=True,
     )
 
 
@@ -119,5 +133,41 @@ def prompt_task(channel_id: str, message_ts: str, phrase: str, runbook_ids: tupl
             "message_ts": message_ts,
             "phrase": phrase,
             "runbook_ids": list(runbook_ids),
+        },
+    )
+
+
+def audit_task(due_at: datetime) -> TaskRequest:
+    """Audit; there is one, which asks for its own next time. Asked for while it is booked, nothing changes."""
+    return TaskRequest(id="audit", kind=TaskKind.AUDIT, incident_id=NO_INCIDENT, due_at=due_at)
+
+
+def handover_task(rotation_id: str, at: datetime) -> TaskRequest:
+    """Announce the hand-over of a rotation at ``at``, once."""
+    return TaskRequest(
+        id=f"handover:{rotation_id}:{at:%Y%m%dT%H%M%S}",
+        kind=TaskKind.HANDOVER,
+        incident_id=NO_INCIDENT,
+        due_at=at,
+        data={"rotation_id": rotation_id, "at": at.isoformat()},
+    )
+
+
+def canary_task(
+    run_id: str, *, contact_id: str, via: str, wait_for_answer: bool, until: datetime, due_at: datetime
+) -> TaskRequest:
+    """Send one test page. ``contact_id`` "": the first of the default ladder; ``via`` "": their first way. After ``until`` nobody
+    looks at what comes of it, so nothing is sent any more."""
+    return TaskRequest(
+        id=f"canary:{run_id}",
+        kind=TaskKind.CANARY,
+        incident_id=NO_INCIDENT,
+        due_at=due_at,
+        data={
+            "run_id": run_id,
+            "contact_id": contact_id,
+            "via": via,
+            "wait_for_answer": wait_for_answer,
+            "until": until.isoformat(),
         },
     )

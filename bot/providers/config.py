@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-CLERK_SECRET_KEY = "CLERK_SECRET_KEY"  # noqa: S105 - the name of a variable, as the four below
+CLERK_SECRET_KEY = "CLERK_SECRET_KEY"  # noqa: S105 - the name of a variable, as the others of its kind below
 CLERK_API_URL = "CLERK_API_URL"
 CLERK_STATUS_URL = "CLERK_STATUS_URL"
 VERCEL_TOKEN = "VERCEL_TOKEN"  # noqa: S105
 VERCEL_API_URL = "VERCEL_API_URL"
 VERCEL_TEAM_ID = "VERCEL_TEAM_ID"
 VERCEL_PROJECT = "VERCEL_PROJECT"
+PAGERDUTY_ROUTING_KEY = "PAGERDUTY_ROUTING_KEY"
+PAGERDUTY_EVENTS_URL = "PAGERDUTY_EVENTS_URL"
+PAGERDUTY_API_TOKEN = "PAGERDUTY_API_TOKEN"  # noqa: S105
+PAGERDUTY_API_URL = "PAGERDUTY_API_URL"
+TWILIO_ACCOUNT_SID = "TWILIO_ACCOUNT_SID"
+TWILIO_AUTH_TOKEN = "TWILIO_AUTH_TOKEN"  # noqa: S105
+TWILIO_FROM = "TWILIO_FROM"
+TWILIO_API_URL = "TWILIO_API_URL"
 
 
 class ProviderConfig(BaseModel):
@@ -33,6 +41,19 @@ class ProviderConfig(BaseModel):
     vercel_project: str | None = None
     """``prj_…`` or the project's name; what a step names itself goes first."""
 
+    pagerduty_routing_key: SecretStr | None = None
+    """Of the Events API: opens, acknowledges and resolves."""
+    pagerduty_events_url: str = "https://events.pagerduty.com"
+    """With or without ``/v2``."""
+    pagerduty_api_token: SecretStr | None = None
+    """Of the REST API: reads who acknowledged and who is on call."""
+    pagerduty_api_url: str = "https://api.pagerduty.com"
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_from: str | None = None
+    """The number that calls and texts come from, in E.164 form."""
+    twilio_api_url: str = "https://api.twilio.com"
+
     def secrets(self) -> tuple[str, ...]:
         """The plain values that must never be shown; only the redaction of results asks for them."""
-        return tuple(value.get_secret_value() for value in (self.clerk_secret_key, self.vercel_token) if value)
+        return tuple(value.get_secret_value() for _, value in self if isinstance(value, SecretStr) and value)

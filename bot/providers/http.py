@@ -11,6 +11,7 @@ httpx`) and the two logger names.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 import importlib
@@ -20,7 +21,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -37,6 +38,9 @@ from bot.providers.foreign import word_of
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_MAX_BYTES = 4 * 1024 * 1024
 
+Params = Mapping[str, str | int | Sequence[str]]
+"""A query; a sequence is a name that comes several times (``include[]``)."""
+
 _CONNECT_TIMEOUT_S = 5.0
 _HTTP_LOGGERS = ("httpx", "httpcore")
 
@@ -45,7 +49,9 @@ _HTTP_LOGGERS = ("httpx", "httpcore")
 class Endpoint:
     """One API: how messages call it, where it is, what opens it, and which variables to name when that goes wrong.
 
-    ``base_url_setting`` and ``token_setting`` are environment variables; ``token`` is sent as a bearer token.
+    ``base_url_setting`` and ``token_setting`` are environment variables. ``token`` is sent behind ``token_prefix``, or, with a
+    ``user``, as the password of basic authentication. ``wait_header`` is the vendor's own header for the seconds to wait, read
+    where ``Retry-After`` is missing.
     """
 
     name: str
@@ -53,6 +59,9 @@ class Endpoint:
     base_url_setting: str
     token: SecretStr | None = None
     token_setting: str = ""
+    token_prefix: str = "Bearer "  # noqa: S105 - the scheme, not the secret
+    user: str = ""
+    wait_header: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -121,15 +130,24 @@ class ProviderHttp:
             )
         return "/".join([self._base_url, *(quote(segment, safe="") for segment in segments)])
 
-    async def get_json(self, *segments: str, params: Mapping[str, str | int] | None = None) -> Any:
+    async def get_json(self, *segments: str, params: Params | None = None) -> Any:
         """The parsed JSON of a read. Raises: Refused, Unavailable."""
         reply = await self.call("GET", *segments, params=params)
         return self.json_of(reply)
 
     async def call(
-        self, method: str, *segments: str, params: Mapping[str, str | int] | None = None, effect: bool = False
+        self,
+        method: str,
+        *segments: str,
+        params: Params | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        effect: bool = False,
+        before_sending: Callable[[], None] | None = None,
     ) -> Reply:
-        """The 2xx answer to a call. ``effect`` says that the call changes something at the provider.
+        """The 2xx answer to a call; ``json_body`` or ``form`` is what it carries. ``effect`` says that the call changes something
+        at the provider. ``before_sending`` is called when the connection is there, the last moment before the first byte of the
+        request leaves; what it raises comes out, and nothing was sent.
 
         Raises:
             Refused: repeating will not help.
@@ -137,8 +155,16 @@ class ProviderHttp:
             Unanswered: only with ``effect``: it was sent, and whether it was done cannot be known (no answer in time, a
                 broken connection, 502, 504).
         """
-        reply = await self.fetch(method, self.url_of(*segments), params=params, effect=effect)
-        self._raise_for_status(reply, effect=effect)
+        reply = await self.fetch(
+            method,
+            self.url_of(*segments),
+            params=params,
+            json_body=json_body,
+            form=form,
+            effect=effect,
+            before_sending=before_sending,
+        )
+        self.raise_for_status(reply, effect=effect)
         return reply
 
     def json_of(self, reply: Reply) -> Any:
@@ -153,20 +179,37 @@ class ProviderHttp:
                 code="not_json",
             ) from error
 
-    async def fetch(self, method: str, url: str, *, params: Mapping[str, str | int] | None = None, effect: bool = False) -> Reply:
-        """The answer to a call, whatever its status.
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        effect: bool = False,
+        before_sending: Callable[[], None] | None = None,
+    ) -> Reply:
+        """The answer to a call, whatever its status; the parameters are those of ``call``.
 
         Raises: Unavailable (no answer), Unanswered (no answer to a call with ``effect``), Refused (too large, encoded).
         """
         request = f"{method} {urlsplit(url).path or '/'}"
+        sent = {
+            "params": params,
+            "json": json_body,
+            "data": form,
+            "extensions": {"trace": _hook(before_sending)} if before_sending else None,
+        }
+        given = {name: value for name, value in sent.items() if value is not None}
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
-                    return await self._exchange(method, url, params, request)
+                    return await self._exchange(method, url, given, request)
                 except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                     if effect:
                         raise
-                return await self._exchange(method, url, params, request)
+                return await self._exchange(method, url, given, request)
         except (TimeoutError, httpx.TimeoutException, httpx.TransportError, httpx.InvalidURL) as error:
             raise self._no_answer(error, request, effect=effect) from error
 
@@ -176,10 +219,10 @@ class ProviderHttp:
         if client is not None:
             await client.aclose()
 
-    async def _exchange(self, method: str, url: str, params: Mapping[str, str | int] | None, request: str) -> Reply:
+    async def _exchange(self, method: str, url: str, given: dict[str, Any], request: str) -> Reply:
         started_at = time.perf_counter()
         body = bytearray()
-        async with self._open_client().stream(method, url, params=params) as response:
+        async with self._open_client().stream(method, url, **given) as response:
             self._refuse_encoding(response.headers.get("content-encoding", ""), request)
             self._refuse_size(_declared_bytes(response.headers.get("content-length")), request)
             async for chunk in response.aiter_raw():
@@ -189,17 +232,21 @@ class ProviderHttp:
                 status=response.status_code,
                 content_type=response.headers.get("content-type", ""),
                 body=bytes(body),
-                retry_after_s=parse_retry_after(response.headers.get("retry-after")),
+                retry_after_s=self._wait_of(response.headers),
                 duration_ms=round((time.perf_counter() - started_at) * 1000),
                 request=request,
             )
+
+    def _wait_of(self, headers: Mapping[str, str]) -> float | None:
+        own = self.endpoint.wait_header
+        return parse_retry_after(headers.get("retry-after") or (headers.get(own) if own else None))
 
     def _open_client(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 headers=self._headers,
                 timeout=httpx.Timeout(self._timeout_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)),
-                verify=_tls_context(),
+                verify=tls_context(),
                 trust_env=False,
                 follow_redirects=False,
             )
@@ -236,10 +283,11 @@ class ProviderHttp:
             reason=reason,
         )
 
-    def _raise_for_status(self, reply: Reply, *, effect: bool) -> None:
+    def raise_for_status(self, reply: Reply, *, effect: bool) -> None:
+        """Nothing for a 2xx. Raises: as ``call`` does."""
         if 200 <= reply.status < 300:
             return
-        detail = self._detail(_json_or_none(reply.body))
+        detail = self._detail(json_or_none(reply.body))
         name, setting = self.endpoint.name, self.endpoint.base_url_setting
         answered = f"{name} answered {reply.status}{_in_brackets(detail)} to {reply.request}"
         match reply.status:
@@ -284,15 +332,18 @@ def prepare() -> None:
 
     `bot.app` calls it at start-up: the first incident must not wait for certificates and imports.
     """
-    httpx.AsyncHTTPTransport(verify=_tls_context())  # imports httpcore
+    httpx.AsyncHTTPTransport(verify=tls_context())  # imports httpcore
     with contextlib.suppress(ImportError):  # httpcore imports it when it first connects
         importlib.import_module("anyio._backends._asyncio")
 
 
 @functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """One for all clients: reading the authorities' certificates takes some 40 ms. They are the system's, as they are for Slack:
-    an authority of one's own, such as that of a company's proxy, has to be made known in one place."""
+def tls_context() -> ssl.SSLContext:
+    """One for all clients, that of the mail included: reading the authorities' certificates takes some 40 ms.
+
+    They are the system's, as they are for Slack: an authority of one's own, such as that of a company's proxy, has to be made
+    known in one place.
+    """
     return ssl.create_default_context()
 
 
@@ -349,15 +400,30 @@ def _headers_of(endpoint: Endpoint) -> dict[str, str]:
         secret = endpoint.token.get_secret_value()
         if not re.fullmatch(r"[\x21-\x7e]+", secret):  # h11 would print the header that it refuses
             raise ConfigError(f"{endpoint.token_setting}: has a blank or a character outside ASCII; copy it again")
-        headers["authorization"] = f"Bearer {secret}"
+        headers["authorization"] = f"{endpoint.token_prefix}{secret}" if not endpoint.user else _basic(endpoint.user, secret)
     return headers
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _hook(before_sending: Callable[[], None]) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """httpcore tells what it does; "started" comes before it is done, and an exception there closes the connection."""
+
+    async def trace(event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            before_sending()
+
+    return trace
 
 
 def _declared_bytes(value: str | None) -> int:
     return int(value) if value is not None and re.fullmatch(r"[0-9]{1,18}", value) else 0
 
 
-def _json_or_none(body: bytes) -> Any:
+def json_or_none(body: bytes) -> Any:
+    """A body as JSON, None when it is something else."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):  # an error page of a proxy: there is no detail to read

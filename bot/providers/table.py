@@ -7,16 +7,29 @@ raises here, before anything is contacted.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pydantic import SecretStr
 
 from bot.domain.errors import NotConfiguredError
 from bot.providers.clerk import ClerkClient
-from bot.providers.config import CLERK_SECRET_KEY, CLERK_STATUS_URL, VERCEL_TOKEN, ProviderConfig
+from bot.providers.config import (
+    CLERK_SECRET_KEY,
+    CLERK_STATUS_URL,
+    PAGERDUTY_API_TOKEN,
+    PAGERDUTY_ROUTING_KEY,
+    TWILIO_ACCOUNT_SID,
+    TWILIO_AUTH_TOKEN,
+    VERCEL_TOKEN,
+    ProviderConfig,
+)
 from bot.providers.health import HealthClient
 from bot.providers.status_page import StatusPageClient
 from bot.providers.vercel import VercelClient
+
+if TYPE_CHECKING:  # imported when they are configured: an idle process without them need not carry them
+    from bot.providers.pagerduty import PagerDutyEvents, PagerDutyRest
+    from bot.providers.twilio import TwilioClient
 
 
 class _Closable(Protocol):
@@ -31,6 +44,9 @@ class Providers:
         self._clerk: ClerkClient | None = None
         self._vercel: VercelClient | None = None
         self._health: HealthClient | None = None
+        self._pagerduty_events: PagerDutyEvents | None = None
+        self._pagerduty_rest: PagerDutyRest | None = None
+        self._twilio: TwilioClient | None = None
         self._status_pages: dict[str, StatusPageClient] = {}
 
     def clerk(self) -> ClerkClient:
@@ -61,10 +77,50 @@ class Providers:
             self._health = HealthClient()
         return self._health
 
+    def pagerduty_events(self) -> PagerDutyEvents:
+        """Raises: NotConfiguredError without PAGERDUTY_ROUTING_KEY."""
+        if self._pagerduty_events is None:
+            key = _needed(self.config.pagerduty_routing_key, "PagerDuty", PAGERDUTY_ROUTING_KEY)
+            from bot.providers.pagerduty import PagerDutyEvents
+
+            self._pagerduty_events = PagerDutyEvents(key, events_url=self.config.pagerduty_events_url)
+        return self._pagerduty_events
+
+    def pagerduty_rest(self) -> PagerDutyRest:
+        """Raises: NotConfiguredError without PAGERDUTY_API_TOKEN."""
+        if self._pagerduty_rest is None:
+            token = _needed(self.config.pagerduty_api_token, "PagerDuty's REST API", PAGERDUTY_API_TOKEN)
+            from bot.providers.pagerduty import PagerDutyRest
+
+            self._pagerduty_rest = PagerDutyRest(token, api_url=self.config.pagerduty_api_url)
+        return self._pagerduty_rest
+
+    def twilio(self) -> TwilioClient:
+        """Raises: NotConfiguredError without TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."""
+        if self._twilio is None:
+            account_sid = self.config.twilio_account_sid
+            token = _needed(self.config.twilio_auth_token if account_sid else None, "Twilio", self._unset_of_twilio())
+            from bot.providers.twilio import TwilioClient
+
+            self._twilio = TwilioClient(account_sid or "", token, api_url=self.config.twilio_api_url)
+        return self._twilio
+
+    def _unset_of_twilio(self) -> str:
+        return TWILIO_AUTH_TOKEN if self.config.twilio_account_sid else TWILIO_ACCOUNT_SID
+
     async def aclose(self) -> None:
         """Close every connection. A client asked for afterwards is a new one."""
-        clients: list[_Closable | None] = [self._clerk, self._vercel, self._health, *self._status_pages.values()]
+        clients: list[_Closable | None] = [
+            self._clerk,
+            self._vercel,
+            self._health,
+            self._pagerduty_events,
+            self._pagerduty_rest,
+            self._twilio,
+            *self._status_pages.values(),
+        ]
         self._clerk = self._vercel = self._health = None
+        self._pagerduty_events = self._pagerduty_rest = self._twilio = None
         self._status_pages = {}
         for client in clients:
             if client is not None:

@@ -18,6 +18,8 @@ from bot.sandbox.event_stream import EventStream
 from bot.sandbox.feed import Feed
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.models import TEAM_DOMAIN, TEAM_ID, TEAM_NAME, Channel, Json, User
+from bot.sandbox.night import Night
+from bot.sandbox.paging import PagingDesk
 from bot.sandbox.state import State, is_reply
 from bot.sandbox.workspace import Result, Workspace
 
@@ -47,6 +49,8 @@ class Control:
         ledger: Ledger,
         clock: SandboxClock,
         world: WorldSwitches | None,
+        paging: PagingDesk,
+        night: Night,
     ) -> None:
         self._state = state
         self._workspace = workspace
@@ -55,11 +59,13 @@ class Control:
         self._ledger = ledger
         self._clock = clock
         self._world = world
+        self._paging = paging
+        self._night = night
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of the control API."""
         gets = {"state": self._get_state, "messages": self._get_messages, "world": self._get_world}
-        gets |= {"ledger": self._get_ledger, "clock": self._get_clock}
+        gets |= {"ledger": self._get_ledger, "clock": self._get_clock, "paging": self._get_paging}
         posts: dict[str, Callable[[Json], Awaitable[Json]]] = {
             "say": self._say,
             "command": self._command,
@@ -74,6 +80,9 @@ class Control:
             "invite": self._invite,
             "world": self._set_world,
             "clock": self._advance,
+            "night": self._play_night,
+            "phone": self._paging.phone,
+            "pagerduty": self._paging.pagerduty,
         }
         return [
             *(web.get(f"/sandbox/{name}", _answering(handler)) for name, handler in gets.items()),
@@ -105,6 +114,8 @@ class Control:
             "shortcuts": [vars(one) for one in self._state.app.shortcuts],
             "views": self._workspace.views(viewer.id),
             "home": self._workspace.home(viewer.id),
+            "paging": self._paging.snapshot(),
+            "night": self._night.state(),
             "event_id": self._feed.last_id,
         }
         return web.json_response(body)
@@ -130,6 +141,9 @@ class Control:
 
     async def _get_clock(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"now": self._clock.now(), "offset_s": self._clock.offset_s})
+
+    async def _get_paging(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"paging": self._paging.snapshot(), "night": self._night.state()})
 
     async def _get_stream(self, request: web.Request) -> web.StreamResponse:
         return await self._stream.serve(request, self._viewer(request).id)
@@ -192,6 +206,16 @@ class Control:
             raise UserError("advance_s must be a number of seconds.")
         now = await self._clock.advance(advance_s)
         return {"ok": True, "now": now}
+
+    async def _play_night(self, body: Json) -> Json:
+        match body.get("act"):
+            case "play":
+                self._night.play(stop_when_ringing=body.get("stop_when_ringing") is not False)
+            case "stop":
+                await self._night.stop()
+            case _:
+                raise UserError("act must be play or stop.")
+        return {"ok": True, "night": self._night.state()}
 
     async def _set_world(self, body: Json) -> Json:
         name, value = _text(body, "switch"), _text(body, "value")

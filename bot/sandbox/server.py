@@ -27,6 +27,8 @@ from bot.sandbox.feed import Feed
 from bot.sandbox.guard import guard
 from bot.sandbox.ledger import Call, Ledger
 from bot.sandbox.methods.base import MethodCall
+from bot.sandbox.night import Night
+from bot.sandbox.paging import PagingDesk
 from bot.sandbox.rate_limits import RateLimits
 from bot.sandbox.response_urls import ResponseUrls
 from bot.sandbox.seed import populate
@@ -101,6 +103,10 @@ class Sandbox:
         self.faults = Faults()
         self.state = State(self.clock, self.feed, app)
         self.world = world
+        self.phone_book: dict[str, str] = {}
+        """Names for the page, by telephone number or mail address."""
+        self._paging = PagingDesk(world, self.clock, self.feed, self.phone_book)
+        self.night = Night(self.clock, self.feed, self._paging.ringing)
         self._ledger = Ledger(self.feed, world.ledger if world is not None else ())
         self._tokens = Tokens(bot_token, app_token)
         self.socket_hub = SocketHub(self.feed, patience_s=ack_timeout_s, ping_s=ping_s)
@@ -170,6 +176,7 @@ class Sandbox:
         if host not in ("127.0.0.1", "::1", "localhost"):
             raise ConfigError(f"The sandbox listens on this machine only, not on {host}: use 127.0.0.1.")
         await self.courier.start()
+        await self._paging.start()
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._runner = runner
@@ -185,6 +192,8 @@ class Sandbox:
     async def stop(self) -> None:
         """Stop listening and give up what is still on its way. Safe to repeat."""
         self._stream.close()
+        await self.night.stop()
+        await self._paging.stop()
         await self.socket_hub.close()
         await self.courier.stop()
         if self._runner is not None:
@@ -251,6 +260,8 @@ class Sandbox:
             ledger=self._ledger,
             clock=self.clock,
             world=self.world,
+            paging=self._paging,
+            night=self.night,
         )
         app.add_routes(control.routes())
         app.add_routes(

@@ -19,14 +19,16 @@ from bot.domain.errors import ConfigError
 KILLED = 137
 """The exit code of a process that died at a point: what a shell shows for one that got SIGKILL."""
 
-_TASKS = ("room", "level", "page", "preview", "run", "diagnose", "prompt")
+_TASKS = ("room", "clock", "page", "follow", "preview", "run", "diagnose", "prompt")
 _FACTS = (
     "incident_opened",
     "room_opened",
     "responder_joined",
     "diagnostic_recorded",
-    "level_reached",
+    "alarm_raised",
     "page_sent",
+    "page_failed",
+    "page_followed",
     "step_ticked",
     "severity_changed",
     "run_requested",
@@ -34,8 +36,11 @@ _FACTS = (
     "run_confirmed",
     "run_finished",
     "acknowledged",
+    "acknowledgement_lapsed",
+    "target_reminded",
 )
-_POSTED = ("card", "announcement", "reply", "mention", "run")
+_POSTED = ("card", "announcement", "reply", "mention", "run", "news")
+_REDRAWN = ("card", "announcement", "reply", "mention", "run", "page")
 
 POINTS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,9 +62,9 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "room.topic_set": "Slack took the topic; that is not recorded",
         "room.bookmarked": "Slack took the bookmark; that is not recorded",
         **{f"posted.{kind}": f"Slack took the message {kind}; that is not recorded" for kind in _POSTED},
-        **{f"redrawn.{kind}": f"Slack took the new drawing of {kind}; that is not recorded" for kind in (*_POSTED, "page")},
+        **{f"redrawn.{kind}": f"Slack took the new drawing of {kind}; that is not recorded" for kind in _REDRAWN},
         "page.opened": "the direct message is open; nothing is in it",
-        "page.accepted": "Slack took the page; that is not recorded",
+        "page.accepted": "somebody's Slack, phone or mailbox took the page; that is not recorded",
     }
 )
 """Every point with what is true when it is passed."""

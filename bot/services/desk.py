@@ -26,6 +26,7 @@ from bot.domain.errors import ConflictError, UnknownOutcome, UserError
 from bot.domain.incident import Incident, digest_of, fold, version_of
 from bot.domain.tasks import NO_INCIDENT, TaskRequest
 from bot.domain.timeline import Entry, chain
+from bot.domain.timers import rebook, tasks_of
 from bot.services.crashpoints import crashpoint
 from bot.services.ports import Clock, Commit, Committed, Settlement, Store
 
@@ -73,6 +74,8 @@ class Desk:
         self._clock = clock
         self.catalog = catalog
         self._folds: dict[str, Incident] = {}
+        self._waiting: dict[str, tuple[int, dict[str, TaskRequest]]] = {}
+        """(version, the tasks that follow from it), of what is in ``_folds``."""
         self._rooms: dict[str, str] = {}
         """Channel → incident, of what is in ``_folds``: a channel is the room of one incident for good."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -287,13 +290,16 @@ class Desk:
         after = fold(entries, onto=incident)
         if after is None:
             raise UserError("There is no such incident.")
+        waiting = tasks_of(after)
+        settling = settlement.task.id if settlement and settlement.again_at is None else None
+        wanted, unwanted = rebook(self._waiting_tasks(incident), waiting, settling=settling)
         commit = Commit(
             incident_id=incident_id,
             expected_version=version_of(incident),
             nonce=nonce,
             entries=entries,
-            tasks=decision.tasks,
-            cancel=decision.cancel,
+            tasks=(*decision.tasks, *wanted),
+            cancel=(*decision.cancel, *unwanted),
             claims=decision.claims,
             releases=decision.releases,
             number=decision.number,
@@ -313,10 +319,11 @@ class Desk:
             known = await self.load(result.incident_id)
             return Handled(incident=known or after, duplicate=True)
         self._remember(after)
+        self._waiting[after.id] = (after.version, waiting)
         changed = self._changed.pop(after.id, None)
         if changed:
             changed.set()
-        for waker in self._wakers if decision.tasks else ():
+        for waker in self._wakers if decision.tasks or wanted else ():
             waker()
         for entry in entries:
             crashpoint("committed", entry.fact.kind)
@@ -334,6 +341,13 @@ class Desk:
                 raise
             return await self._store.commit(commit)
 
+    def _waiting_tasks(self, incident: Incident | None) -> dict[str, TaskRequest]:
+        """The tasks that follow from a state; those of the state that was committed last are at hand."""
+        if incident is None:
+            return {}
+        version, waiting = self._waiting.get(incident.id, (0, {}))
+        return waiting if version == incident.version else tasks_of(incident)
+
     def _remember(self, incident: Incident | None) -> Incident | None:
         if incident is None:
             return None
@@ -345,6 +359,7 @@ class Desk:
         if len(self._folds) > MOST_CACHED:
             forgotten = self._folds.pop(next(iter(self._folds)))
             self._rooms.pop(forgotten.channel_id or "", None)
+            self._waiting.pop(forgotten.id, None)
         return newest
 
 

@@ -1,10 +1,10 @@
-"""The performers that need no Slack: diagnostics, previews and runs of actions, and levels of the ladder."""
+"""The performers that need no Slack: diagnostics, previews and runs of actions, and the clock of an incident."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from bot.domain.commands import Command, ReachLevel, RecordDiagnostic, RecordPreview, RecordRun
+from bot.domain.commands import Command, ReachDue, RecordDiagnostic, RecordPreview, RecordRun
 from bot.domain.errors import MusterError
 from bot.domain.incident import Incident
 from bot.domain.outcome import Outcome, Preview, State
@@ -104,6 +104,6 @@ def run_failed(task: Task, incident: Incident, reason: str) -> Command:
     return RecordRun(run_id=str(task.data["run_id"]), outcome=outcome)
 
 
-async def reach_level(task: Task, incident: Incident) -> Performed:
-    """A level of the ladder is due; the decision knows whether it still counts."""
-    return Performed(command=ReachLevel(level=int(task.data["level"]), generation=int(task.data["generation"])))
+async def reach_due(task: Task, incident: Incident) -> Performed:
+    """Something in the incident is due; the decision knows what."""
+    return Performed(command=ReachDue(due_at=task.due_at))

@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
+from bot.domain.escalation import Contact, Way
+from bot.domain.incident import Incident
 from bot.domain.outcome import Risk
 from bot.domain.room import RoomRecord
 from bot.domain.tasks import TaskKind, TaskRequest
@@ -196,6 +198,96 @@ class BucketStore(Protocol):
 
     async def pause(self, name: str, *, seconds: float) -> None:
         """Nobody takes of it for so long."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summons:
+    """One page to one contact, as a way of reaching them needs it. Nothing in it is a secret of a private incident.
+
+    ``key`` is that of incident, generation, step and contact, the same for every repetition; at most 200 characters of
+    A-Z a-z 0-9 : . _ - and ``/``. ``number`` and ``severity`` are the incident's.
+    """
+
+    key: str
+    contact: Contact
+    kind: Literal["page", "standby", "notice", "check_in", "test"]
+    """"page" wakes somebody who has to answer, "check_in" asks whether they still have it; the others want no answer."""
+    number: int
+    severity: str
+    title: str
+    """What is broken; of a private incident, that it is one."""
+    why: str
+    """A half-sentence: "you are on call", "nobody has acknowledged for 15 min"."""
+    drill: bool
+    opened_at: datetime
+    room_url: str | None
+    """Where the room is, for whoever reads it outside of Slack."""
+    answer_url: str | None
+    """Public address that takes the key pressed on a phone; None: the call can only speak."""
+    look_first: bool
+    """An earlier attempt may have been accepted: look before sending once more."""
+    since: datetime
+    """No earlier attempt is older than that."""
+    lease: Lease = field(default_factory=Lease)
+    incident: Incident | None = field(default=None, repr=False)
+    """For Slack's own way, which draws it as it is; None for a test page."""
+    alarm_key: str = ""
+
+    @property
+    def headline(self) -> str:
+        """One line: what is broken, how badly, and whether it is real."""
+        drill = "DRILL: " if self.drill else "TEST: " if self.kind == "test" else ""
+        return f"{drill}{self.severity} incident {self.number}: {self.title}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A way took a page. ``reference`` is what the provider calls it; ``messages`` are (channel id, ts) in Slack."""
+
+    reference: str = ""
+    user_ids: tuple[str, ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What became of a page that was accepted.
+
+    ``pending``: nobody knows yet. ``answered``: a person took the call, or the message was delivered; nothing more will come.
+    ``acknowledged``: they said there that they have it; ``by`` is their e-mail address, if the provider tells it. ``failed``:
+    nobody was reached (``reason``). ``closed``: the provider was told that it is over.
+    """
+
+    state: Literal["pending", "answered", "acknowledged", "failed", "closed"]
+    reason: str = ""
+    by: str = ""
+
+
+class PageWay(Protocol):
+    """One way of reaching people. What a provider says is translated into these values and the errors of the domain here."""
+
+    @property
+    def way(self) -> Way:
+        """Which one it is."""
+        ...
+
+    @property
+    def follows(self) -> bool:
+        """Whether there is more to find out, or to tell, after a page was accepted (``follow``)."""
+        ...
+
+    def missing(self, contact: Contact) -> str:
+        """Why this way cannot reach the contact: the variable or the field to set; "" when it can."""
+        ...
+
+    async def send(self, summons: Summons) -> Accepted:
+        """Send it. Raises: TemporaryError (try again), UnknownOutcome (it may have been accepted), PermanentError."""
+        ...
+
+    async def follow(self, reference: str, summons: Summons, *, wanted: Literal["open", "acknowledged", "over"]) -> Followed:
+        """Look what became of it; with ``wanted`` the provider is told first what became of the incident. Safe to repeat.
+        Raises like ``send``."""
         ...
 
 

@@ -61,8 +61,8 @@ class Performer(Protocol):
 class LonePerformer(Protocol):
     """Does a task that belongs to no incident. Raises like ``Performer``."""
 
-    async def __call__(self, task: Task) -> None:
-        """Perform ``task``."""
+    async def __call__(self, task: Task) -> datetime | None:
+        """Perform ``task``; when it is due once more, None: it is done."""
         ...
 
 
@@ -218,9 +218,9 @@ class Worker:
     async def _perform(self, task: Task) -> str:
         work = self._work[task.kind]
         if work.alone:
-            await work.alone(task)
+            again_at = await work.alone(task)
             crashpoint("performed", task.kind)
-            await self._desk.settle_alone(Settlement(task=task))
+            await self._desk.settle_alone(Settlement(task=task, again_at=again_at))
             crashpoint("settled", task.kind)
             return "done"
         incident = await self._desk.load(task.incident_id)

@@ -59,6 +59,7 @@ class People:
         self._slack = slack
         self._people: dict[str, tuple[float, Person]] = {}
         self._groups: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._emails: dict[str, tuple[float, str]] = {}
         self._reading = asyncio.Lock()
         self._read_at: float | None = None
         """When everybody was read, by the monotonic clock; None: never."""
@@ -96,8 +97,8 @@ class People:
         return self._keep(person_from(answer["user"]))
 
     async def resolve(self, contact: str) -> tuple[str, ...]:
-        """The ids of the people behind a contact's ``slack``: an id as it is, else the user of this name, the members of the
-        user group of this handle, or the members who show themselves under it, in this order.
+        """The ids of the people behind a contact's ``slack``: an id as it is, whoever has this e-mail address, else the user of
+        this name, the members of the user group of this handle, or the members who show themselves under it, in this order.
 
         Anybody can choose a display name: it comes last, and never lets a guest or a bot in. That there is nobody is said only
         when everybody was read: a page must not fail because Muster has just been started, or Slack was away then.
@@ -106,7 +107,7 @@ class People:
         cannot be asked.
         """
         if not contact.startswith("@"):
-            return (contact,)
+            return (await self._by_email(contact),) if "@" in contact else (contact,)
         handle = contact.removeprefix("@").casefold()
         unread: PermanentError | None = None
         named = self._named(handle)
@@ -131,6 +132,27 @@ class People:
             if unread:
                 raise unread from error
             raise
+
+    def find(self, user_id: str) -> Person | None:
+        """The person as far as that is known without asking Slack; None: not read yet."""
+        known = self._people.get(user_id)
+        return known[1] if known else None
+
+    async def _by_email(self, email: str) -> str:
+        known = self._emails.get(email.casefold())
+        if known and time.monotonic() - known[0] < FRESH_S:
+            return known[1]
+        try:
+            answer = await self._slack.call("users.lookupByEmail", email=email)
+        except PermanentError as error:
+            if error.code != "users_not_found":
+                raise
+            raise PermanentError(
+                f"nobody in Slack has the address {email}; correct it in runbooks/contacts.yml", code="contact_not_found"
+            ) from error
+        person = self._keep(person_from(answer["user"]))
+        self._emails[email.casefold()] = (time.monotonic(), person.id)
+        return person.id
 
     def _named(self, handle: str) -> tuple[str, ...]:
         return tuple(person.id for _, person in self._people.values() if person.handle == handle and not person.is_gone)

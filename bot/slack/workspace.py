@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.domain.errors import ConfigError, MusterError, PermanentError
+from bot.domain.incident import Incident
 from bot.slack.client import SlackApi
 
 
@@ -20,6 +21,15 @@ class Workspace:
     bot_id: str
     app_id: str
     """ "" when Slack does not tell."""
+    url: str = ""
+    """Its address, ending in a slash; "" when Slack does not tell."""
+
+
+def room_address(workspace: Workspace, incident: Incident) -> str | None:
+    """The address of an incident's room, for whoever reads it outside of Slack; None while it has no room."""
+    if not (workspace.url and incident.channel_id):
+        return None
+    return f"{workspace.url}archives/{incident.channel_id}"
 
 
 async def introduce(slack: SlackApi) -> Workspace:
@@ -32,6 +42,7 @@ async def introduce(slack: SlackApi) -> Workspace:
         bot_user_id=str(answer["user_id"]),
         bot_id=bot_id,
         app_id=await _app_id(slack, bot_id),
+        url=str(answer.get("url") or ""),
     )
 
 

@@ -7,13 +7,13 @@ turns the path of a finding into line and column. What does not belong: rules, f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from bot.domain.escalation import Contact, EscalationPolicy, ExternalContact
+from bot.domain.escalation import Contact, EscalationPolicy, ExternalContact, Rotation, Team, Way
 from bot.domain.outcome import Risk
 from bot.domain.service import Service
 from bot.storage.yaml_strict import Level, YamlPath
@@ -67,6 +67,10 @@ class Surroundings:
     contacts: Mapping[str, Contact] | None
     external_contacts: Mapping[str, ExternalContact]
     policies: Mapping[str, EscalationPolicy] | None
+    teams: Mapping[str, Team] = field(default_factory=dict)
+    rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    ways: frozenset[Way] | None = None
+    """The ways to reach people that are configured; None: not known."""
 
     def missing_settings(self, action: str) -> tuple[str, ...]:
         """The variables that ``action`` needs and that have no value; () also when that is not known."""

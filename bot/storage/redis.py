@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadin
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from bot.domain.duty import Cover
 from bot.domain.errors import PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
 from bot.domain.room import RoomRecord
 from bot.domain.tasks import TaskKind, TaskRequest
@@ -32,6 +33,10 @@ SEEN_S = 24 * 3600
 """How long a delivery is remembered. Slack repeats an event for about six minutes; a day covers a paused queue."""
 KEEP_TASK_S = 7 * 24 * 3600
 """How long a finished task is remembered, so that asking for it again is not doing it again."""
+
+MOST_COVERS = 200
+CANARY_S = 3600
+"""How long it is kept what became of a test page."""
 
 FRONT_TIMEOUT_S = 0.8
 """The front door must answer Slack within 3 s also when Redis hangs."""
@@ -102,6 +107,7 @@ class RedisStore:
                 ("bucket", True),
                 ("reserve", False),
                 ("room", False),
+                ("audit", False),
             )
         }
 
@@ -266,6 +272,52 @@ class RedisStore:
         key = f"{self._prefix}bucket:{name}:paused"
         await self._ask(self._redis.set(key, until_ms, px=max(1, round(seconds * 1000))), writes=True)
 
+    # -- covers ----------------------------------------------------------------------------------------------------
+
+    async def covers(self) -> list[Cover]:
+        """Who said that they take over for whom, as long as that is not over, in the order in which it was said."""
+        lines = await self._ask(self._redis.lrange(f"{self._prefix}covers", 0, -1))
+        covers = [Cover.model_validate_json(line) for line in lines]
+        return [cover for cover in covers if cover.until_at > self._clock.now()]
+
+    async def add_cover(self, cover: Cover) -> None:
+        """Remember it; of those of one rotation and time the newest counts. Safe to repeat."""
+        key = f"{self._prefix}covers"
+        lasting = [*(await self.covers()), cover]
+        await self._ask(self._redis.rpush(key, cover.model_dump_json()), writes=True)
+        await self._ask(self._redis.ltrim(key, -MOST_COVERS, -1), writes=True)
+        longest_s = max((one.until_at - self._clock.now()).total_seconds() for one in lasting)
+        await self._ask(self._redis.expire(key, max(1, round(longest_s) + 3600)), writes=True)
+
+    # -- audit -----------------------------------------------------------------------------------------------------
+
+    async def look_for(self, task_ids: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
+        """(those of the tasks that neither wait nor are being done, every due id behind which there is no task)."""
+        missing, orphans = await self._run("audit", list(task_ids), writes=False)
+        return set(missing), tuple(orphans)
+
+    async def audit_record(self) -> str | None:
+        """What the last audit left for the next one; None before the first."""
+        found: str | None = await self._ask(self._redis.get(f"{self._prefix}audit"))
+        return found
+
+    async def save_audit_record(self, record: str) -> None:
+        """Leave something for the next audit. Safe to repeat."""
+        await self._ask(self._redis.set(f"{self._prefix}audit", record), writes=True)
+
+    # -- canary ----------------------------------------------------------------------------------------------------
+
+    async def note_canary(self, run_id: str, note: str) -> None:
+        """One more thing became of a test page. Repeated after an unknown answer it may stand there twice."""
+        key = f"{self._prefix}canary:{run_id}"
+        await self._ask(self._redis.rpush(key, note), writes=True)
+        await self._ask(self._redis.expire(key, CANARY_S), writes=True)
+
+    async def canary_notes(self, run_id: str) -> list[str]:
+        """What became of a test page, oldest first."""
+        found: list[str] = await self._ask(self._redis.lrange(f"{self._prefix}canary:{run_id}", 0, -1))
+        return found
+
     # -- time travel (sandbox and tests) ---------------------------------------------------------------------------
 
     async def set_clock_offset(self, offset_s: float) -> None:
@@ -284,6 +336,8 @@ class RedisStore:
             if writes:
                 raise UnknownOutcome("Redis did not answer in time; the write may have been applied") from error
             raise TemporaryError("Redis did not answer in time") from error
+        except BusyLoadingError as error:
+            raise TemporaryError("Redis is still reading its data from the disk; it answers by itself when it has") from error
         except RedisConnectionError as error:
             if writes and not _never_sent(error):
                 raise UnknownOutcome("the connection to Redis broke; the write may have been applied") from error

@@ -1,7 +1,7 @@
 """The folder of runbooks: from files to a `Catalog`, or to every fault in them with file, line and column.
 
     services.yml    the services and their variables
-    contacts.yml    our contacts, external ones, the escalation policies
+    contacts.yml    our contacts, teams and rotations, external contacts, the escalation policies
     severities.yml  what SEV1 to SEV4 mean and promise
     policy.yml      what trigger phrases do; may be left out
     <folder>/*.yml  the runbooks, in any sub-folder but templates/
@@ -15,17 +15,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.domain.catalog import Catalog, OnPhrase, make_catalog
-from bot.domain.escalation import DEFAULT_POLICY, Contact, EscalationPolicy, ExternalContact
+from bot.domain.escalation import (
+    DEFAULT_POLICY,
+    BusinessHours,
+    Contact,
+    EscalationPolicy,
+    ExternalContact,
+    Rotation,
+    Team,
+)
+from bot.domain.reach import configured_ways
 from bot.domain.runbook import Runbook
 from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
-from bot.storage.escalation_rules import contact_findings, policy_findings, severity_findings
+from bot.storage.escalation_rules import (
+    contact_findings,
+    policies_findings,
+    rotation_findings,
+    severity_findings,
+    team_findings,
+)
 from bot.storage.findings import Actions, Finding, IsSet, Surroundings
 from bot.storage.model_faults import build, fault_of
 from bot.storage.phrase_rules import Place, phrases_together
@@ -59,7 +75,10 @@ class ContactsFile(BaseModel):
 
     model_config = _STRICT
 
+    business_hours: BusinessHours = BusinessHours()
     contacts: tuple[Contact, ...] = Field(min_length=1)
+    teams: tuple[Team, ...] = ()
+    rotations: tuple[Rotation, ...] = ()
     external: tuple[ExternalContact, ...] = ()
     policies: tuple[EscalationPolicy, ...] = Field(min_length=1)
 
@@ -100,7 +119,7 @@ def load_catalog(
 
     ``actions`` are those that there are, by name. ``overrides`` replaces variables of services, by environment name with or
     without the prefix: {"CLERK_APP_URL": "https://…"} or {"MUSTER_VAR_CLERK_APP_URL": …}. ``is_set`` tells which settings
-    have a value where Muster runs; None: that is not known, and nothing is said about it.
+    have a value where Muster runs (Slack's are taken for set); None: that is not known, and nothing is said about it.
     """
     if not folder.is_dir():
         missing = Fault(
@@ -174,7 +193,8 @@ class _Loading:
         severities = self._severities()
         policy = self._file(POLICY, PolicyFile) if os.path.lexists(self.folder / POLICY) else None
         around = self._surroundings(services, contacts)
-        self._check_policies(contacts, around)
+        self._check_contacts(contacts, around)
+        self._check_severities(severities, around)
         runbooks = self._runbooks(paths, services, around)
         if any(fault.level == "error" for fault in self.faults) or not (services and contacts and severities):
             return None
@@ -184,7 +204,11 @@ class _Loading:
             contacts=contacts[1].contacts,
             external_contacts=contacts[1].external,
             policies=contacts[1].policies,
-            severities=severities,
+            severities=severities[1],
+            teams=contacts[1].teams,
+            rotations=contacts[1].rotations,
+            business_hours=contacts[1].business_hours,
+            ways=around.ways,
             on_phrase=policy[1].on_phrase if policy else "auto",
             default_severity=policy[1].default_severity if policy else Severity.SEV3,
         )
@@ -231,23 +255,21 @@ class _Loading:
         if read is None:
             return None
         document, content = read
-        ids = [*_ids("contacts", content.contacts), *_ids("external", content.external)]
-        self._find(document, repeated(ids, "contact"))
+        kinds = (("contacts", content.contacts), ("teams", content.teams), ("rotations", content.rotations))
+        ids = [place for key, items in kinds for place in _ids(key, items)]
+        self._find(document, repeated([*ids, *_ids("external", content.external)], "contact, team or rotation"))
         self._find(document, repeated(_ids("policies", content.policies), "policy"))
-        self._find(document, contact_findings(content.contacts, content.external))
         if all(policy.id != DEFAULT_POLICY for policy in content.policies):
             message = f"there is no escalation policy “{DEFAULT_POLICY}”"
             self.faults.append(document.fault(("policies",), message, "add it: runbooks inherit it unless they say otherwise"))
         return read
 
-    def _severities(self) -> Mapping[Severity, SeverityPolicy] | None:
+    def _severities(self) -> tuple[Document, Mapping[Severity, SeverityPolicy]] | None:
         read = self._file(SEVERITIES, SeveritiesFile)
         if read is None:
             return None
         document, content = read
-        severities = {severity: getattr(content, severity.value) for severity in Severity}
-        self._find(document, severity_findings(severities))
-        return severities
+        return document, {severity: getattr(content, severity.value) for severity in Severity}
 
     def _surroundings(self, services: Sequence[Service] | None, contacts: tuple[Document, ContactsFile] | None) -> Surroundings:
         content = contacts[1] if contacts else None
@@ -258,14 +280,25 @@ class _Loading:
             contacts={contact.id: contact for contact in content.contacts} if content else None,
             external_contacts={contact.id: contact for contact in content.external} if content else {},
             policies={policy.id: policy for policy in content.policies} if content else None,
+            teams={team.id: team for team in content.teams} if content else {},
+            rotations={rotation.id: rotation for rotation in content.rotations} if content else {},
+            ways=configured_ways(self.is_set) if self.is_set is not None else None,
         )
 
-    def _check_policies(self, contacts: tuple[Document, ContactsFile] | None, around: Surroundings) -> None:
+    def _check_contacts(self, contacts: tuple[Document, ContactsFile] | None, around: Surroundings) -> None:
         if contacts is None:
             return
         document, content = contacts
-        for index, policy in enumerate(content.policies):
-            self._find(document, policy_findings(("policies", index), policy, around))
+        self._find(document, contact_findings(content.contacts, content.external, around.ways))
+        self._find(document, team_findings(content.teams, around))
+        self._find(document, rotation_findings(content.rotations, around, now=datetime.now(UTC), is_set=self.is_set))
+        self._find(document, policies_findings(content.policies, around))
+
+    def _check_severities(
+        self, severities: tuple[Document, Mapping[Severity, SeverityPolicy]] | None, around: Surroundings
+    ) -> None:
+        if severities is not None:
+            self._find(severities[0], severity_findings(severities[1], around))
 
     def _runbooks(self, paths: Iterable[Path], services: Sequence[Service] | None, around: Surroundings) -> list[Runbook]:
         by_id: dict[str, Path] = {}

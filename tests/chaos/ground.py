@@ -33,6 +33,8 @@ MANIFEST = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
 REDELIVERY_SCALE = 0.03
 """Slack repeats an event at once, after 1.8 s and after 9 s: a bot that starts again within two seconds gets it."""
 LOOK_EVERY_S = 0.02
+BUSY_PHONE = "+15555550142"
+"""Of the engineering lead."""
 
 
 class RedisServer:
@@ -199,7 +201,7 @@ async def ground(redis_url: str, *, database: int) -> AsyncIterator[Ground]:
             "MUSTER_RUNBOOKS": str(runbooks_with_a_run(folder)),
             "MUSTER_TIME_TRAVEL": "true",
             "MUSTER_ENV_FILE": "",
-            **world.environment(sandbox.url),
+            **world.environment(sandbox.url, paging=True),
         }
         store = RedisStore(client, workspace_id=TEAM_ID, owner="chaos", clock=RedisClock(), time_travel=True)
         sandbox.clock.on_clock_change = store.set_clock_offset
@@ -213,10 +215,18 @@ async def ground(redis_url: str, *, database: int) -> AsyncIterator[Ground]:
 
 
 def runbooks_with_a_run(folder: Path) -> Path:
-    """Muster's own runbooks, with an action on the checklist of the outage, so that one story passes everything."""
+    """Muster's own runbooks, with an action on the checklist of the outage, a telephone for the lead and PagerDuty beside them,
+    so that one story passes everything."""
     copy = folder / "runbooks"
     shutil.copytree(ROOT / "runbooks", copy)
     path = copy / "clerk" / "auth-outage.yml"
     step = "  - {id: revoke, title: Revoke sessions, run: clerk.revoke_sessions, caution: The user is signed out.}\n"
     path.write_text(path.read_text("utf-8").replace("checklist:\n", f"checklist:\n{step}"), "utf-8")
+    contacts = yaml.safe_load((copy / "contacts.yml").read_text("utf-8"))
+    by_id = {contact["id"]: contact for contact in contacts["contacts"]}
+    by_id["on-call"].pop("pagerduty")  # the page of the second level is the one that PagerDuty takes
+    by_id["engineering-lead"]["phone"] = BUSY_PHONE
+    for level in contacts["policies"][0]["levels"]:
+        level["notify"] += ["secondary-on-call"] if level["level"] == 2 else []
+    (copy / "contacts.yml").write_text(yaml.safe_dump(contacts, sort_keys=False), "utf-8")
     return copy

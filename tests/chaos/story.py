@@ -1,11 +1,12 @@
-"""One incident from the first cry to the acknowledged page, as patient people live it: who sees no effect tries again.
+"""One incident from the first cry to the second person who has it, as patient people live it: who sees no effect tries again.
 
-It passes every crash point. What it must leave behind in the workspace, in the world and on the timeline, each exactly
+A line is busy, one person falls asleep over it, the next level is called. It passes every crash point. What it must leave behind in the workspace, in the world and on the timeline, each exactly
 once, is ``EXPECTED``; ``effects`` counts what is there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.services.ports import Store
 from bot.slack.posting import opaque_key
+from tests.chaos.ground import BUSY_PHONE, LOOK_EVERY_S
 from tests.scenarios.conftest import said
 
 Json = dict[str, Any]
@@ -26,9 +28,17 @@ PATIENCE_S = 7.0
 READY_S = 25.0
 MOST_NUMBERS = 5
 """A crash between its number and its entry leaves a gap: the incident is not always number 1."""
+MOST_ENTRIES = 80
+"""The timeline of the story is shorter than that."""
 USER = "user_2demo"
 SESSIONS = 7
 LEVEL_2_AFTER_S = 15 * 60
+FOLLOW_EVERY_S = 12
+"""Muster looks after 5 s what became of a call, and every 10 s from then on."""
+SLEPT_S = 61 * 60
+"""Of a SEV2, whoever has it is asked after an hour whether they still have it …"""
+SILENT_S = 11 * 60
+"""… and has ten minutes for the answer."""
 
 OPENED: Counter[str] = Counter(
     {
@@ -50,27 +60,46 @@ EXPECTED: Counter[str] = OPENED + Counter(
     {
         "incident": 1,
         "message mention of level 2": 1,
+        "message mention of level 3": 1,
+        "message news": 6,
         "message run": 1,
         "page of U0LEAD": 1,
+        "question to U0LEAD": 1,
+        "page of U0CTO": 1,
+        "call": 1,
+        "alert": 1,
         "member U0LEAD": 1,
         "session revoked": SESSIONS,
         "fact incident_opened": 1,
         "fact diagnostics_started": 1,
         "fact room_opened": 1,
-        "fact responder_joined": 3,
+        "fact responder_joined": 4,
         "fact diagnostic_recorded": 3,
-        "fact level_reached": 2,
-        "fact page_sent": 2,
+        "fact alarm_raised": 5,
+        "fact page_sent": 6,
+        "fact page_failed": 1,
+        "fact page_followed": 1,
+        "fact target_reminded": 2,
         "fact step_ticked": 1,
         "fact severity_changed": 1,
         "fact run_requested": 1,
         "fact run_previewed": 1,
         "fact run_confirmed": 1,
         "fact run_finished": 1,
-        "fact acknowledged": 1,
+        "fact acknowledged": 2,
+        "fact acknowledgement_lapsed": 1,
         "fact status_changed": 1,
     }
 )
+
+
+_PAGES = {
+    (1, "level-1", "on-call", "U0ONCALL"): "page of U0ONCALL",
+    (1, "level-2", "engineering-lead", "U0LEAD"): "page of U0LEAD",
+    (2, "check-in", "u0lead", "U0LEAD"): "question to U0LEAD",
+    (3, "level-3", "cto", "U0CTO"): "page of U0CTO",
+}
+"""By generation, alarm, contact and user."""
 
 
 class Story:
@@ -83,6 +112,7 @@ class Story:
         self.store = store
         self._asked_ts = ""
         self._topic = "SEV1 · triage"
+        world.twilio.behave(BUSY_PHONE, "busy")
 
     # -- living it -------------------------------------------------------------------------------------------------
 
@@ -94,6 +124,8 @@ class Story:
         await self.run()
         await self.let_it_escalate()
         await self.acknowledge()
+        await self.fall_asleep()
+        await self.acknowledge_again()
         await self._see(lambda: not self.missing(), lambda: f"what is missing: {sorted(self.missing())}", READY_S)
 
     async def open(self) -> None:
@@ -144,14 +176,17 @@ class Story:
         await self._patiently(confirm, lambda: seen("finished at"), "the effect")
 
     async def let_it_escalate(self) -> None:
-        """Nobody acknowledges for a quarter of an hour."""
+        """Nobody acknowledges for a quarter of an hour; the lead's line is busy, which is found out a little later."""
         await self.sandbox.clock.advance(LEVEL_2_AFTER_S)
-        await self._see(lambda: self.workspace.dm("engineering-lead"), "the page of the lead", READY_S)
+        await self._recorded("page_sent", 3)
+        await self._patiently(
+            lambda: self.sandbox.clock.advance(FOLLOW_EVERY_S), lambda: self.workspace.dm("engineering-lead"), "the page of the lead"
+        )
         mentions = {"message mention of level 1", "message mention of level 2"}  # after an acknowledgement nobody is mentioned
         await self._see(lambda: mentions <= set(self.visible()), "the mentions", READY_S)
 
     async def acknowledge(self) -> None:
-        """From the page."""
+        """From the page; PagerDuty is told."""
         self._topic = "SEV2 · investigating"
 
         async def press() -> None:
@@ -159,6 +194,24 @@ class Story:
             await self.workspace.click("engineering-lead", "@muster", page["ts"], "acknowledge")
 
         await self._patiently(press, lambda: "has it" in said(self.workspace.dm("oncall")[0]), "the acknowledgement")
+        await self._see(lambda: self.world.pagerduty.incidents[0].status == "acknowledged", "that PagerDuty knows", READY_S)
+        await self._recorded("page_followed", 1)
+
+    async def fall_asleep(self) -> None:
+        """An hour without anything, a question without an answer: the next level is called."""
+        await self.sandbox.clock.advance(SLEPT_S)
+        await self._recorded("page_sent", 5)
+        await self.sandbox.clock.advance(SILENT_S)
+        await self._see(lambda: self.workspace.dm("cto"), "the page of the CTO", READY_S)
+        await self._see(lambda: "message mention of level 3" in self.visible(), "the third mention", READY_S)
+
+    async def acknowledge_again(self) -> None:
+        """The next one has it."""
+
+        async def press() -> None:
+            await self.workspace.click("cto", "@muster", self.workspace.dm("cto")[0]["ts"], "acknowledge")
+
+        await self._patiently(press, lambda: "has it" in said(self.workspace.dm("cto")[0]), "the second acknowledgement")
 
     async def _press(self, action_id: str, block_id: str) -> None:
         room = self.rooms()[0]
@@ -175,6 +228,21 @@ class Story:
                     raise
             else:
                 return
+
+    async def _recorded(self, kind: str, count: int) -> None:
+        """Before time is moved: what is only begun by then would be begun anew."""
+
+        async def wait() -> None:
+            while True:
+                entries = await self.store.timeline(self.incident_id)
+                if sum(entry.fact.kind == kind for entry in entries) >= count:
+                    return
+                await asyncio.sleep(LOOK_EVERY_S)
+
+        try:
+            await asyncio.wait_for(wait(), READY_S)
+        except TimeoutError:
+            raise TimeoutError(f"{count} × {kind} on the timeline") from None
 
     async def _see(self, done: Callable[[], Any], what: str | Callable[[], str], timeout_s: float) -> None:
         try:
@@ -212,6 +280,8 @@ class Story:
             counts.update(f"member {user}" for user in room.members if user in ("U0SUPPORT", "U0ONCALL", "U0LEAD"))
             counts["bookmark"] += len(room.bookmarks)
             counts["topic"] += room.topic.value.startswith(self._topic)
+        counts["call"] = sum(entry.accepted for entry in self.world.twilio.ledger)
+        counts["alert"] = sum(entry.accepted and entry.what == "trigger" for entry in self.world.pagerduty.ledger)
         live = len(self.world.clerk.live_sessions(USER))
         counts["session revoked"] = sum(row["status"] == 200 for row in self._revocations()) if live == 0 else SESSIONS - live
         return counts
@@ -221,16 +291,18 @@ class Story:
         room = {
             "card": "card",
             "announcement": "announcement",
-            "mention:1:1": "mention of level 1",
-            "mention:1:2": "mention of level 2",
+            "mention:level-1": "mention of level 1",
+            "mention:level-2": "mention of level 2",
+            "mention:level-3": "mention of level 3",
             "run:r1": "run",
+            **{f"news:{seq}": "news" for seq in range(1, MOST_ENTRIES)},
         }
         names = {opaque_key(incident, key): f"message {name}" for key, name in room.items()}
         for message in self.workspace.messages("support"):
             names[opaque_key(incident, f"reply:C0SUPPORT:{message['ts']}")] = "message reply"
         names[opaque_key("prompt", f"prompt:C0GENERAL:{self._asked_ts}")] = "message prompt"
-        for level, contact, user in ((1, "on-call", "U0ONCALL"), (2, "engineering-lead", "U0LEAD"), (3, "cto", "U0CTO")):
-            names[opaque_key(incident, f"{incident}:g1:page:{level}:{contact}:{user}")] = f"page of {user}"
+        for (generation, alarm, contact, user), name in _PAGES.items():
+            names[opaque_key(incident, f"{incident}/g{generation}/{alarm}/{contact}:{user}")] = name
         return names
 
     def missing(self) -> Counter[str]:

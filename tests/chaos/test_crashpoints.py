@@ -36,6 +36,7 @@ async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
     """A running bot with the runbooks of the story."""
     async with staged(f"{redis_url}?db=2") as stage:
         stage.environment["MUSTER_RUNBOOKS"] = str(runbooks_with_a_run(tmp_path))
+        stage.environment.update(stage.world.environment(stage.sandbox.url, paging=True))
         await stage.start()
         yield stage
         await stage.sandbox.courier.stop()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.domain.catalog import Catalog, best_runbooks, make_catalog
-from bot.domain.escalation import Contact, EscalationPolicy
+from bot.domain.escalation import BusinessHours, Contact, EscalationPolicy, Rotation, Team, Way
 from bot.domain.runbook import Runbook
 from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
@@ -104,3 +104,24 @@ def test_a_catalog_does_not_change() -> None:
 def test_order_is_that_of_the_files() -> None:
     """The likeliest of several that fit equally is the first."""
     assert list(CATALOG.runbooks) == ["clerk-auth-outage", "clerk-security-incident", "shop-slow"]
+
+
+def test_teams_rotations_hours_and_ways_are_part_of_it() -> None:
+    """By id; without them there are none, the usual hours, and nobody knows which ways work."""
+    assert (CATALOG.teams, CATALOG.rotations, CATALOG.ways, CATALOG.business_hours) == ({}, {}, None, BusinessHours())
+    whole = make_catalog(
+        runbooks=[],
+        services=[],
+        contacts=[],
+        external_contacts=[],
+        policies=[],
+        severities={},
+        teams=[Team(id="leads", name="Leads", slack="@leads")],
+        rotations=[Rotation(id="duty", name="Duty", members=("a",), starts="2026-11-02")],
+        business_hours=BusinessHours(timezone="Europe/Berlin"),
+        ways=frozenset({Way.SLACK}),
+    )
+    assert (whole.teams["leads"].slack, whole.rotations["duty"].members) == ("@leads", ("a",))
+    assert (whole.business_hours.timezone, whole.ways) == ("Europe/Berlin", {Way.SLACK})
+    with pytest.raises(TypeError):
+        whole.teams["x"] = whole.teams["leads"]  # type: ignore[index]

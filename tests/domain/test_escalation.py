@@ -9,7 +9,20 @@ import pytest
 from pydantic import ValidationError
 
 from bot.domain.errors import ConfigError
-from bot.domain.escalation import Contact, EscalationPolicy, Level, RunbookEscalation, resolve_policy
+from bot.domain.escalation import (
+    BusinessHours,
+    Condition,
+    Contact,
+    DutyOverride,
+    EscalationPolicy,
+    Level,
+    PagerDutyOnCall,
+    Rotation,
+    RunbookEscalation,
+    Team,
+    Way,
+    resolve_policy,
+)
 
 DEFAULT = EscalationPolicy.model_validate(
     {
@@ -84,13 +97,15 @@ def test_a_level_round_trips_through_json() -> None:
     assert Level.model_validate(level.model_dump(mode="json", by_alias=True)) == level
 
 
-@pytest.mark.parametrize("slack", ["@oncall", "@engineering-lead", "@a.b_c", "U012ABCDEF", "W012ABCDEF"])
+@pytest.mark.parametrize("slack", ["@oncall", "@engineering-lead", "@a.b_c", "U012ABCDEF", "W012ABCDEF", "a.b@example.com"])
 def test_ways_to_name_somebody_in_slack(slack: str) -> None:
-    """A handle or a member id."""
+    """A handle, a member id, an address to look up."""
     assert Contact(id="x", name="X", slack=slack).is_reachable
 
 
-@pytest.mark.parametrize("slack", ["oncall", "@", "@On Call", "u012", "#general", "<@U012ABCDEF>", "@here!", ""])
+@pytest.mark.parametrize(
+    "slack", ["oncall", "@", "@On Call", "u012", "#general", "<@U012ABCDEF>", "@here!", "a@example", "a@b@example.com", ""]
+)
 def test_other_ways_are_refused(slack: str) -> None:
     """A channel, a mention as it stands in a message, a name without @."""
     with pytest.raises(ValidationError):
@@ -116,3 +131,136 @@ def test_a_level_notifies_somebody() -> None:
     """An empty level would look like an escalation and wake nobody."""
     with pytest.raises(ValidationError):
         Level.model_validate({"after": "1m", "notify": []})
+
+
+@pytest.mark.parametrize("phone", ["+1-xxx-xxx-xxxx", "+1-XXX-XXX-XXXX", "+1 555 ###-####", "xxx", "+49 ??? ????"])
+def test_a_placeholder_is_no_number_and_says_what_to_do(phone: str) -> None:
+    """Whoever copies the template must not believe that somebody would be called."""
+    with pytest.raises(ValidationError, match=r"is a placeholder and no number.*delete the line until you know it"):
+        Contact(id="x", name="X", phone=phone)
+
+
+def test_the_ways_of_a_contact_are_those_it_has_data_for_in_the_order_of_its_wishes() -> None:
+    """What is not wished for comes after, in the usual order; a wish without data counts for nothing."""
+    whole = Contact(id="x", name="X", slack="@x", phone="+15550100123", email="x@example.com", pagerduty=True)
+    assert whole.ways == (Way.SLACK, Way.PAGERDUTY, Way.PHONE, Way.SMS, Way.EMAIL)
+    wishing = whole.model_copy(update={"via": (Way.SMS, Way.SLACK), "phone": None})
+    assert wishing.ways == (Way.SLACK, Way.PAGERDUTY, Way.EMAIL)
+    assert Contact(id="x", name="X", phone="+15550100123", via=(Way.SMS,)).ways == (Way.SMS, Way.PHONE)
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Europe/Berln", "did you mean “Europe/Berlin”"),
+        ("america/new york", "did you mean “America/New_York”"),
+        ("Mars", "write one of the tz database"),
+        ("../etc/passwd", "is no time zone"),
+        ("Europe", "is no time zone"),
+        ("", "is no time zone"),
+    ],
+)
+def test_a_zone_that_does_not_exist_is_refused_with_the_closest(zone: str, said: str) -> None:
+    """Nothing outside of the database is read."""
+    with pytest.raises(ValidationError, match=said):
+        BusinessHours(timezone=zone)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"from": "9:00"},
+        {"from": "09:60"},
+        {"to": "24:00"},
+        {"to": "09:00"},
+        {"from": "16:01"},
+        {"days": []},
+        {"days": ["mon"]},
+    ],
+)
+def test_working_hours_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+    """Empty, shorter than an hour, or no time at all."""
+    with pytest.raises(ValidationError):
+        BusinessHours.model_validate(wrong)
+    assert BusinessHours.model_validate({"from": "16:00"}).to == "17:00"
+
+
+def rotation(**fields: Any) -> Rotation:
+    """One that takes turns, or what ``fields`` make of it."""
+    return Rotation.model_validate({"id": "r", "name": "R", "members": ["a"], "starts": "2026-11-02"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"members": []}, "wants either members, who take turns, or pagerduty"),
+        ({"pagerduty": {"schedule": "P1A2"}}, "wants either members, who take turns, or pagerduty"),
+        ({"starts": None}, "has members and no `starts`"),
+        ({"starts": "2026-02-30"}, "is no day"),
+        ({"starts": "20261102"}, "is no day"),
+        ({"starts": "0001-01-01"}, "is no day"),
+        ({"starts": "9999-12-31"}, "is no day"),
+        ({"at": "25:00"}, "is no time of day"),
+        ({"every": "month"}, "every"),
+        ({"on": "mo"}, "on"),
+        ({"overrides": [{"from": "2026-12-24", "to": "2026-12-25T00:00", "contact": "a"}]}, "is not a local time"),
+        ({"overrides": [{"from": "2026-12-24T00:00+01:00", "to": "2026-12-25T00:00", "contact": "a"}]}, "is not a local time"),
+        ({"overrides": [{"from": "2026-12-32T00:00", "to": "2026-12-25T00:00", "contact": "a"}]}, "is not a local time"),
+        ({"overrides": [{"from": "9999-12-24T00:00", "to": "9999-12-25T00:00", "contact": "a"}]}, "is not a local time"),
+        ({"overrides": [{"from": "2026-12-25T00:00", "to": "2026-12-25T00:00", "contact": "a"}]}, "ends before it begins"),
+    ],
+)
+def test_a_rotation_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
+    """Each with a reason."""
+    with pytest.raises(ValidationError, match=said):
+        rotation(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"schedule": "P1A2", "escalation_policy": "P1A2"}, {"schedule": "p1"}, {"schedule": "P1A2", "level": "0"}]
+)
+def test_pagerduty_is_asked_for_one_thing(wrong: dict[str, Any]) -> None:
+    """A schedule, or a level of an escalation policy, by its id."""
+    with pytest.raises(ValidationError):
+        PagerDutyOnCall.model_validate(wrong)
+    assert PagerDutyOnCall.model_validate({"escalation_policy": "P1A2", "level": "2"}).level == 2
+
+
+def test_rotations_and_teams_round_trip_through_json() -> None:
+    """They are kept in the plan of an incident."""
+    override = {"from": "2026-12-24T09:00", "to": "2026-12-27T09:00", "contact": "b"}
+    whole = rotation(overrides=[override], timezone="Asia/Kathmandu")
+    assert Rotation.model_validate(whole.model_dump(mode="json", by_alias=True)) == whole
+    assert Rotation.model_validate_json(whole.model_dump_json()) == whole
+    assert DutyOverride.model_validate(override) == whole.overrides[0]
+    team = Team(id="t", name="T", members=("a",))
+    assert Team.model_validate(team.model_dump(mode="json")) == team
+
+
+def conditions(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """The conditions of a runbook: id, title, seconds."""
+    policy = EscalationPolicy.model_validate({"id": "default", "levels": [], "conditions": base})
+    changes = RunbookEscalation.model_validate({"conditions": own})
+    found = resolve_policy(SimpleNamespace(policies={"default": policy}), SimpleNamespace(escalation=changes)).conditions
+    return [(item.id, item.title, item.for_s) for item in found]
+
+
+def test_a_condition_with_the_same_id_replaces_and_another_is_added() -> None:
+    """Each has a title that people can read."""
+    quiet = {"id": "quiet", "when": ["no_progress"], "for": "30m", "notify": ["lead"]}
+    severe = {"id": "severe", "when": ["sev1", "security"], "notify": ["lead"]}
+    assert conditions([quiet, severe], []) == [("quiet", "no progress for 30 min", 1800), ("severe", "SEV1 or security", 0)]
+    assert conditions([quiet, severe], [quiet | {"for": "10m", "title": "Silence"}, {**severe, "id": "more"}]) == [
+        ("quiet", "Silence", 600),
+        ("severe", "SEV1 or security", 0),
+        ("more", "SEV1 or security", 0),
+    ]
+
+
+def test_a_condition_lasts_until_the_end_unless_it_says_otherwise() -> None:
+    """A level stops with the acknowledgement."""
+    condition = Condition.model_validate({"id": "a", "when": ["open"], "for": "4h", "notify": ["x"]})
+    assert (condition.until, condition.for_s, condition.via) == ("resolved", 4 * 3600, ())
+    for wrong in ({"when": []}, {"notify": []}, {"when": ["sev0"]}):
+        with pytest.raises(ValidationError):
+            Condition.model_validate({"id": "a", "when": ["open"], "notify": ["x"]} | wrong)

@@ -30,3 +30,22 @@ def test_a_policy_says_everything(missing: str) -> None:
     whole = {"title": "x", "criteria": ["x"], "response": ["x"], "respond_within": "1m", "resolve_within": "1h"}
     with pytest.raises(ValidationError, match=missing):
         SeverityPolicy.model_validate({key: value for key, value in whole.items() if key != missing})
+
+
+WHOLE = {"title": "x", "criteria": ["x"], "response": ["x"], "respond_within": "1m", "resolve_within": "1h"}
+
+
+def test_what_may_be_left_out_pages_at_once_and_asks_nobody() -> None:
+    """A file from before pages as it did."""
+    policy = SeverityPolicy.model_validate(WHOLE)
+    assert (policy.page, policy.via, policy.invite, policy.standby, policy.notify) == ("at_once", (), (), (), ())
+    assert (policy.check_in_after_s, policy.check_in_wait_s) == (None, 600)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"page": "sometimes"}, {"via": ["pigeon"]}, {"invite": ["Not An Id"]}, {"check_in_after": "soon"}, {"tell": ["x"]}]
+)
+def test_what_is_no_word_of_the_file_is_refused(wrong: dict[str, object]) -> None:
+    """A slip of the pen pages nobody, so it does not load."""
+    with pytest.raises(ValidationError):
+        SeverityPolicy.model_validate(WHOLE | wrong)

@@ -10,6 +10,8 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.server import Sandbox
+from bot.sandbox.world import World
+from tests.sandbox.mounted_world import MountedWorld, MovedClock, mounted
 from tests.sandbox.tiny_bot import SIGNING_SECRET, TOKEN, TinyBot, manifest
 
 
@@ -49,3 +51,10 @@ async def browser(sandbox: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
     """What the page is loaded with: paths are relative to the sandbox."""
     async with aiohttp.ClientSession(sandbox.url) as session:
         yield session
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[MountedWorld]:
+    """The world alone, started, with a clock that stands still until the test moves it."""
+    async with mounted(World(), MovedClock()) as made:
+        yield made

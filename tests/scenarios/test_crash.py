@@ -88,7 +88,7 @@ class Killed:
         assert not stage.workspace.dm("engineering-lead")
         assert len({bookmark["link"] for bookmark in room.bookmarks}) == len(room.bookmarks)
         kinds = [entry.fact.kind for entry in await self.timeline()]
-        assert [kinds.count(kind) for kind in ("incident_opened", "room_opened", "level_reached", "page_sent")] == [1, 1, 1, 1]
+        assert [kinds.count(kind) for kind in ("incident_opened", "room_opened", "alarm_raised", "page_sent")] == [1, 1, 1, 1]
         assert verify(await self.timeline()) is None
 
     async def _is_quiet(self) -> None:
@@ -178,7 +178,7 @@ async def test_a_page_that_came_due_while_nobody_lived_is_sent_late(killed: Kill
     await killed.seen(lambda: killed.stage.workspace.dm("engineering-lead"), "the page of the lead")
     await killed._is_quiet()
     pages = [entry.fact for entry in await killed.timeline() if isinstance(entry.fact, PageSent)]
-    assert [(page.level, page.late_s < 10) for page in pages] == [(1, True), (2, False)]
+    assert [(page.key, page.late_s < 10) for page in pages] == [("level-1", True), ("level-2", False)]
     assert 55 <= pages[1].late_s < 120
     dms = {name: len(killed.stage.workspace.dm(name)) for name in ("oncall", "engineering-lead", "cto")}
     assert dms == {"oncall": 1, "engineering-lead": 1, "cto": 0}

@@ -76,8 +76,7 @@ class Floor:
         """Open the incident, and take away the tasks that an opening asks for."""
         declaration = Declaration(title="Something", runbook_ids=(), origin=Origin(how="terminal"))
         self.incident = (await self.desk.declare(declaration, by="U1", delivery=None)).incident
-        booked = [f"{self.incident.id}:room", *(f"{self.incident.id}:g1:level:{level}" for level in (1, 2, 3))]
-        await self._write(cancel=booked)
+        await self._write(cancel=[f"{self.incident.id}:room", f"{self.incident.id}:clock"])
 
     async def ask(self, *identities: str, in_s: float = 0.0, again: bool = False, kind: TaskKind = KIND) -> None:
         """Put tasks into the due set."""

@@ -34,7 +34,7 @@ async def opened(desk: Desk, *, delivery: str = "command:1") -> Incident:
 
 
 async def test_an_opening_books_its_work_in_the_same_write(desk: Desk, store: RedisStore) -> None:
-    """Room, diagnostics and the whole ladder are due as soon as the incident exists."""
+    """Room, diagnostics and the clock of the escalation are due as soon as the incident exists."""
     incident = await opened(desk)
     claimed = await store.claim(most=50, lease_ms=2000)
     assert {task.id for task in claimed.tasks} == {
@@ -42,7 +42,7 @@ async def test_an_opening_books_its_work_in_the_same_write(desk: Desk, store: Re
         f"{incident.id}:diagnose:1:status",
         f"{incident.id}:diagnose:1:health",
         f"{incident.id}:diagnose:1:env",
-        f"{incident.id}:g1:level:1",
+        f"{incident.id}:clock",
     }
     assert await desk.active() == [incident]
 

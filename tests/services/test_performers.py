@@ -12,7 +12,7 @@ from bot.domain.catalog import Catalog
 from bot.domain.commands import (
     CancelRun,
     ConfirmRun,
-    ReachLevel,
+    ReachDue,
     RecordDiagnostic,
     RecordPreview,
     RecordRun,
@@ -26,7 +26,7 @@ from bot.services.performers import (
     PreviewPerformer,
     RunPerformer,
     diagnose_failed,
-    reach_level,
+    reach_due,
     run_failed,
 )
 from bot.services.ports import Task
@@ -210,10 +210,11 @@ def test_a_run_whose_end_nobody_saw_is_unknown(revoking: Story) -> None:
     assert "could not be seen: the process died" in command.outcome.summary
 
 
-# -- the ladder ----------------------------------------------------------------------------------------------------------
+# -- the clock -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_level_that_is_due_is_asked_for_with_its_generation(outage: Story) -> None:
-    """Whether it still counts is for the decision, which knows whether somebody has acknowledged."""
-    performed = await reach_level(task_of(TaskKind.LEVEL, level=2, generation=1), outage.incident)
-    assert performed.command == ReachLevel(level=2, generation=1)
+async def test_what_is_due_is_asked_for_with_its_moment(outage: Story) -> None:
+    """What it is, and whether it still counts, is for the decision."""
+    task = task_of(TaskKind.CLOCK)
+    performed = await reach_due(task, outage.incident)
+    assert performed.command == ReachDue(due_at=task.due_at)

@@ -15,7 +15,7 @@ import yaml
 from aiohttp import web
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import ReachLevel, RecordDiagnostic, RecordPage, RecordRoom
+from bot.domain.commands import ReachDue, RecordDiagnostic, RecordPage, RecordRoom
 from bot.domain.outcome import Outcome, State
 from bot.domain.runbook import Runbook
 from bot.sandbox.server import Sandbox
@@ -47,9 +47,9 @@ def outage(story: Story) -> Story:
             outcome=Outcome(state=State.UNKNOWN, summary="did not answer", remedy="see whether it runs"),
         )
     )
-    story.do(ReachLevel(level=1, generation=1))
+    story.do(ReachDue(due_at=story.now))
     page = RecordPage(
-        level=1, contact_id="on-call", generation=1, via="slack", due_at=at(), user_ids=("U2",), messages=(("D2", "1.2"),)
+        key="level-1", contact_id="on-call", attempt=1, via="slack", due_at=at(), user_ids=("U2",), messages=(("D2", "1.2"),)
     )
     story.do(page)
     return story

@@ -15,7 +15,6 @@ from bot.domain.commands import (
     ChangeStatus,
     ChooseBranch,
     Join,
-    ReachLevel,
     RecordDiagnostic,
     RecordPage,
     RequestRun,
@@ -211,8 +210,7 @@ def test_hostile_findings_are_shown_literally(outage: Story, contracts: Path) ->
     outcome = Outcome(state=State.FAILING, summary=HOSTILE, remedy=HOSTILE)
     outage.do(RecordDiagnostic(diagnostic_id="status", round=2, outcome=outcome))
     outage.do(SkipStep(step_id="logs", reason=HOSTILE))
-    page = RecordPage(level=2, contact_id="engineering-lead", generation=1, via="slack", due_at=at(), failure=HOSTILE)
-    outage.do(page)
+    outage.do(RecordPage(key="level-1", contact_id="on-call", attempt=2, via="slack", due_at=at(), name=HOSTILE, failure=HOSTILE))
     for message in draw_card(outage.incident):
         for shown in _mrkdwn(list(message.blocks)):
             assert "<!channel>" not in shown
@@ -300,18 +298,15 @@ def test_every_button_carries_ids_only(outage: Story) -> None:
 
 def test_everybody_was_paged_and_nobody_answers(outage: Story) -> None:
     """The card says so loudly."""
-    for level, contact in ((2, "engineering-lead"), (3, "cto")):
-        outage.do(ReachLevel(level=level, generation=1), after_s=900)
-        outage.do(RecordPage(level=level, contact_id=contact, generation=1, via="slack", due_at=at(), user_ids=("U5",)))
+    outage.tick(until_s=1_800)
     assert "Everybody on the escalation ladder was paged; nobody has acknowledged yet" in drawn(outage.incident)
 
 
 def test_a_page_that_failed_is_said(outage: Story) -> None:
     """With the reason."""
-    outage.do(
-        RecordPage(level=2, contact_id="engineering-lead", generation=1, via="slack", due_at=at(), failure="no such person")
-    )
-    assert "❌ Engineering lead could not be reached: no such person" in drawn(outage.incident)
+    page = RecordPage(key="level-1", contact_id="on-call", attempt=2, via="phone", due_at=at(), failure="no such number")
+    outage.do(page)
+    assert "❌ On-call engineer could not be reached by phone: no such number" in drawn(outage.incident)
 
 
 def test_many_responders_are_counted(outage: Story) -> None:

@@ -116,7 +116,7 @@ def test_a_drill_is_marked_everywhere(story: Story) -> None:
     incident = opened_by_phrase(story, drill=True)
     for kind in (MessageKind.ANNOUNCEMENT, MessageKind.REPLY):
         assert "DRILL" in shown(message(incident, kind))
-    assert "DRILL, nothing is broken" in shown(draw_page(incident, 1))
+    assert "DRILL, nothing is broken" in shown(draw_page(incident, "level-1"))
 
 
 # -- mention and page ----------------------------------------------------------------------------------------------
@@ -135,29 +135,30 @@ def test_the_mention_calls_those_who_were_paged(outage: Story, contracts: Path) 
 
 def test_a_page_says_why_and_offers_one_button(outage: Story, contracts: Path) -> None:
     """The first level is on call; the others hear that nobody answered."""
-    assert "because you are on call (On-call engineer)" in shown(draw_page(outage.incident, 1))
-    assert "because nobody has acknowledged since <!date^" in shown(draw_page(outage.incident, 2))
-    assert buttons(draw_page(outage.incident, 2)) == ["acknowledge"]
+    outage.tick(until_s=900)
+    assert "because you are on call (On-call engineer)" in shown(draw_page(outage.incident, "level-1"))
+    assert "because nobody has acknowledged since <!date^" in shown(draw_page(outage.incident, "level-2"))
+    assert buttons(draw_page(outage.incident, "level-2")) == ["acknowledge"]
 
 
 def test_a_page_that_is_settled_says_by_whom(outage: Story) -> None:
     """The button goes."""
     outage.do(Acknowledge(via="slack"), by="U2")
-    assert "<@U2> has it since" in shown(draw_page(outage.incident, 1))
-    assert buttons(draw_page(outage.incident, 1)) == []
+    assert "<@U2> has it since" in shown(draw_page(outage.incident, "level-1"))
+    assert buttons(draw_page(outage.incident, "level-1")) == []
 
 
 def test_a_page_of_an_incident_that_is_over_calls_nobody(outage: Story) -> None:
     """Resolved before anybody answered."""
     outage.do(ChangeStatus(status=Status.RESOLVED))
-    assert "you need not do anything" in shown(draw_page(outage.incident, 1))
-    assert buttons(draw_page(outage.incident, 1)) == []
+    assert "you need not do anything" in shown(draw_page(outage.incident, "level-1"))
+    assert buttons(draw_page(outage.incident, "level-1")) == []
 
 
 def test_a_page_of_a_private_incident_has_no_title(story: Story) -> None:
     """It may be read on a locked screen."""
     story.open("clerk-security-incident", title="a leak", private=True)
-    text = shown(draw_page(story.incident, 1))
+    text = shown(draw_page(story.incident, "level-1"))
     assert "a private incident" in text
     assert "leak" not in text
 
@@ -167,7 +168,7 @@ def test_any_title_fits_into_every_message(story: Story, contracts: Path, title:
     """And calls nobody, the fall-back text included."""
     incident = opened_by_phrase(story, title=title)
     drawings = [draw(item, incident)[0] for item in desired_room(incident).messages]
-    for drawn in [*drawings, draw_page(incident, 1)]:
+    for drawn in [*drawings, draw_page(incident, "level-1")]:
         text = shown(drawn)
         assert "‮" not in text
         for said in [drawn.text, *mrkdwn_in(list(drawn.blocks))]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, ReachLevel, RecordPage, RecordRoom
-from bot.domain.errors import PermanentError
+from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, ReachDue, RecordPage, RecordRoom
+from bot.domain.escalation import Way
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind
+from bot.domain.timers import TRIAGE_SILENCE_S, waiting_levels
 from bot.sandbox.models import UserGroup
 from bot.sandbox.server import Sandbox
 from bot.services.desk import Desk
+from bot.services.paging import PagePerformer
 from bot.services.ports import Task
 from bot.services.worker import Performed
 from bot.slack.client import SlackApi
-from bot.slack.pages import PagePerformer, page_failed
+from bot.slack.duty import DutyRoster
+from bot.slack.pages import SlackWay
 from bot.slack.people import People
 from bot.storage.redis import RedisStore
 from tests.conftest import MovingClock
@@ -28,20 +33,39 @@ ORIGIN = Origin(how="command", channel_id="C0SUPPORT")
 class Night:
     """An incident whose first level is due."""
 
-    def __init__(self, *, store: RedisStore, desk: Desk, performer: PagePerformer, sandbox: Sandbox) -> None:
+    def __init__(
+        self, *, store: RedisStore, desk: Desk, clock: MovingClock, people: People, slack: SlackApi, sandbox: Sandbox
+    ) -> None:
         self.store = store
+        self.clock = clock
         self.desk = desk
-        self.performer = performer
+        self.slack = slack
+        self.know(people)
         self.sandbox = sandbox
         self.incident_id = ""
+
+    def know(self, people: People) -> None:
+        """Page with what these people are known to be."""
+        duty = DutyRoster(desk=self.desk, clock=self.clock, people=people, covers=self.store, on_call=None)
+        self.performer = PagePerformer(
+            ways={Way.SLACK: SlackWay(slack=self.slack, people=people, desk=self.desk)},
+            duty=duty,
+            clock=self.clock,
+            answer_url=lambda incident, key, contact_id: None,
+            room_url=lambda incident: None,
+        )
 
     async def begin(self) -> Task:
         """The task of the first page, held by us; the room exists."""
         declaration = Declaration(title="clerk down", runbook_ids=("clerk-auth-outage",), origin=ORIGIN)
         self.incident_id = (await self.desk.declare(declaration, by="U0DEVELOPER", delivery=None)).incident.id
         await self.desk.handle(self.incident_id, RecordRoom(channel_id="C0GENERAL", name="general"), by="muster")
-        await self.desk.handle(self.incident_id, ReachLevel(level=1, generation=1), by="muster")
+        await self.desk.handle(self.incident_id, ReachDue(due_at=self.desk_now()), by="muster")
         return await self.claim()
+
+    def desk_now(self) -> datetime:
+        """Now, by Redis."""
+        return self.clock.now()
 
     async def claim(self) -> Task:
         """The page's task."""
@@ -68,8 +92,7 @@ async def night(
 ) -> Night:
     """See ``Night``."""
     desk = Desk(store=store, clock=clock, catalog=catalog)
-    performer = PagePerformer(slack=slack, people=people, desk=desk)
-    return Night(store=store, desk=desk, performer=performer, sandbox=sandbox)
+    return Night(store=store, desk=desk, clock=clock, people=people, slack=slack, sandbox=sandbox)
 
 
 def recorded(performed: Performed) -> RecordPage:
@@ -120,7 +143,7 @@ def call_the_group(sandbox: Sandbox, *users: str) -> None:
 async def test_of_a_group_everybody_is_paged(night: Night, slack: SlackApi) -> None:
     """Each with a message of their own."""
     call_the_group(night.sandbox, "U0LEAD", "U0CTO")
-    night.performer = PagePerformer(slack=slack, people=await fresh(slack), desk=night.desk)
+    night.know(await fresh(slack))
     page = recorded(await night.send(await night.begin()))
     assert page.user_ids == ("U0LEAD", "U0CTO")
     assert len(page.messages) == 2
@@ -138,7 +161,7 @@ async def test_one_member_who_cannot_be_reached_spoils_it_for_nobody(night: Nigh
     """A deactivated account in the group: the others are paged, and their pages are known, so that their buttons work."""
     gone = night.sandbox.workspace.add_user("former", "Former", deleted=True)
     call_the_group(night.sandbox, gone.id, "U0LEAD")
-    night.performer = PagePerformer(slack=slack, people=await fresh(slack), desk=night.desk)
+    night.know(await fresh(slack))
     page = recorded(await night.send(await night.begin()))
     assert (page.user_ids, page.failure) == (("U0LEAD",), "")
     assert len(night.sandbox.workspace.dm("engineering-lead")) == 1
@@ -148,19 +171,19 @@ async def test_when_nobody_can_be_reached_it_is_a_failure(night: Night, slack: S
     """Slack's reason becomes the reason; the next level is due at once."""
     gone = night.sandbox.workspace.add_user("former", "Former", deleted=True)
     call_the_group(night.sandbox, gone.id)
-    night.performer = PagePerformer(slack=slack, people=await fresh(slack), desk=night.desk)
-    task = await night.begin()
-    with pytest.raises(PermanentError, match="user_disabled") as error:
-        await night.send(task)
-    failure = page_failed(task, await night.incident(), str(error.value))
-    await night.desk.handle(night.incident_id, failure, by="muster")
-    claimed = await night.store.claim(most=50, lease_ms=60_000)
-    assert [task.data["level"] for task in claimed.tasks if task.kind is TaskKind.LEVEL] == [2]
+    night.know(await fresh(slack))
+    failed = recorded(await night.send(await night.begin()))
+    assert "deactivated" in failed.failure
+    assert failed.exhausted
+    incident = (await night.desk.handle(night.incident_id, failed, by="muster")).incident
+    following = waiting_levels(incident)[0]
+    assert (following.alarm.level, following.due_at) == (2, incident.opened.at + timedelta(seconds=TRIAGE_SILENCE_S))
 
 
 async def test_a_contact_that_is_nobody_says_what_to_write(night: Night, slack: SlackApi) -> None:
     """Into which file."""
     night.sandbox.state.users["U0ONCALL"].name = night.sandbox.state.users["U0ONCALL"].real_name = "somebody"
-    night.performer = PagePerformer(slack=slack, people=await fresh(slack), desk=night.desk)
-    with pytest.raises(PermanentError, match=r"contacts\.yml"):
-        await night.send(await night.begin())
+    night.know(await fresh(slack))
+    failed = recorded(await night.send(await night.begin()))
+    assert "contacts.yml" in failed.failure
+    assert not failed.passing

@@ -16,7 +16,7 @@ from bot.domain.commands import (
     ChangeStatus,
     Command,
     Declaration,
-    ReachLevel,
+    ReachDue,
     TickStep,
     UntickStep,
 )
@@ -327,7 +327,7 @@ async def test_a_contact_whom_slack_does_not_know_just_now_holds_nobody_up(site:
 async def test_a_missing_scope_holds_nothing_up_that_comes_later(site: Site) -> None:
     """The mention has its own moment, and is not put off with what somebody has to mend."""
     await site.open()
-    await site.do(ReachLevel(level=1, generation=1))
+    await site.do(ReachDue(due_at=site.clock.now()))
     site.sandbox.faults.add("conversations.setTopic", "error", error="missing_scope", times=9)
     performed = await site.look()
     assert performed.again_at
@@ -567,7 +567,7 @@ async def test_a_worker_that_lost_its_lease_writes_nothing(site: Site) -> None:
 async def test_what_may_not_be_said_yet_is_said_later(site: Site) -> None:
     """The first second of a new channel belongs to the checklist; the mention follows by itself."""
     await site.open()
-    await site.do(ReachLevel(level=1, generation=1))
+    await site.do(ReachDue(due_at=site.clock.now()))
     performed = await site.look()
     (room,) = site.rooms()
     assert len(site.messages(room.name)) == 1

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bot.domain.catalog import Catalog
+from bot.domain.escalation import Way
 from bot.domain.outcome import Risk
 from bot.domain.severity import Severity
 from bot.slack.blocks.ids import MOST_CANDIDATES
@@ -361,6 +362,16 @@ def write(name: str, text: str) -> Callable[[Path], None]:
     return apply
 
 
+def insert(text: str) -> Callable[[Path], None]:
+    """Put a key into contacts.yml, in line 4."""
+    return replace("contacts.yml", "external:", f"{text}\nexternal:")
+
+
+def rotation(rest: str) -> str:
+    """A rotation that has begun."""
+    return f"rotations: [{{id: duty, name: Duty, starts: 2026-01-05, {rest}}}]"
+
+
 FOLDER_FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (remove("services.yml"), "services.yml:1:1: is missing; create it; docs/runbooks.md shows how"),
     (remove("contacts.yml"), "contacts.yml:1:1: is missing; create it; docs/runbooks.md shows how"),
@@ -370,8 +381,8 @@ FOLDER_FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (replace("services.yml", "nested: x", "Nested: x"), "services.yml:6:7: `Nested` is not the name of a variable: Nested; use lower-case letters, digits and _, beginning with a letter"),
     (replace("services.yml", "nested: x", "nested: ${url}"), "services.yml:6:15: a value cannot use another variable; write the value out"),
     (replace("services.yml", "nested: x", "url: x"), "services.yml:6:7: has the key “url” twice, first in line 5; keep one of them"),
-    (replace("contacts.yml", "external:", "  - {id: on-call, name: Again, slack: U012ABC}\nexternal:"), "contacts.yml:4:10: another contact has the id “on-call” too; give each its own id"),
-    (replace("contacts.yml", "policies:", "  - {id: vendor, name: Again, note: ask}\npolicies:"), "contacts.yml:6:10: another contact has the id “vendor” too; give each its own id"),
+    (replace("contacts.yml", "external:", "  - {id: on-call, name: Again, slack: U012ABC}\nexternal:"), "contacts.yml:4:10: another contact, team or rotation has the id “on-call” too; give each its own id"),
+    (replace("contacts.yml", "policies:", "  - {id: vendor, name: Again, note: ask}\npolicies:"), "contacts.yml:6:10: another contact, team or rotation has the id “vendor” too; give each its own id"),
     (replace("contacts.yml", '"@oncall"', "oncall"), "contacts.yml:2:50: `slack` is no member and no handle of Slack: oncall; write @handle in quotes, or a member id like U012ABCDEF"),
     (replace("contacts.yml", "+15551234567", "0555123"), "contacts.yml:3:47: `phone` is not an international phone number: 0555123; write it with + and the country code, +15551234567"),
     (replace("contacts.yml", "phone: +15551234567", "email: lead"), "contacts.yml:3:47: `email` is not an e-mail address: lead; write name@host"),
@@ -381,6 +392,45 @@ FOLDER_FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (replace("contacts.yml", "{after: 15m", "{level: 1, after: 15m"), "contacts.yml:10:17: level 1 is number 2 in time; number the levels in order of time, or leave the numbers out"),
     (replace("contacts.yml", "id: default", "id: nights"), "contacts.yml:7:3: there is no escalation policy “default”; add it: runbooks inherit it unless they say otherwise"),
     (replace("contacts.yml", "    levels:\n      - {after: 0m, notify: [on-call]}\n      - {after: 15m, notify: [lead]}\n", "    levels: []\n"), "contacts.yml:8:13: the escalation policy “default” has no level, so nobody would be paged; add one: `- {after: 0m, notify: […]}`"),
+    (replace("contacts.yml", "+15551234567", "+1-xxx-xxx-xxxx"), "contacts.yml:3:47: `phone` is a placeholder and no number: +1-xxx-xxx-xxxx; write the real number, or delete the line until you know it"),
+    (replace("contacts.yml", "phone: +15551234567", 'slack: "@lead", via: [telephone]'), "contacts.yml:3:62: entry 1 of `via` is “telephone”, which is no such word; did you mean “phone”?"),
+    # business hours
+    (insert("business_hours: {timezone: Europe/Berln}"), "contacts.yml:4:28: `timezone` is no time zone: Europe/Berln; did you mean “Europe/Berlin”?"),
+    (insert("business_hours: {timezone: Mars}"), "contacts.yml:4:28: `timezone` is no time zone: Mars; write one of the tz database, for example Europe/Berlin"),
+    (insert("business_hours: {from: 9am}"), "contacts.yml:4:24: `from` is no time of day: 9am; write hours and minutes, 00:00 to 23:59, for example 09:00"),
+    (insert('business_hours: {from: "17:00", to: "09:00"}'), "contacts.yml:4:17: `business_hours` is empty; give days, and a time `to` that is later than `from`"),
+    (insert('business_hours: {from: "09:00", to: "09:59"}'), "contacts.yml:4:17: `business_hours` is shorter than an hour a day; give a longer working day"),
+    # teams
+    (insert("teams: [{id: lead, name: Leads, members: [lead]}]"), "contacts.yml:4:14: another contact, team or rotation has the id “lead” too; give each its own id"),
+    (insert("teams: [{id: leads, name: Leads, members: [leed]}]"), "contacts.yml:4:44: there is no contact “leed”; did you mean “lead”?"),
+    (insert("teams: [{id: leads, name: Leads, members: [lead, lead]}]"), "contacts.yml:4:50: “lead” is a member twice; delete one of them"),
+    (insert("teams: [{id: leads, name: Leads, members: [vendor]}]"), "contacts.yml:4:44: “vendor” is an external contact, and only contacts can stand here; name contacts"),
+    (insert("teams: [{id: a, name: A, members: [lead]}, {id: b, name: B, members: [a]}]"), "contacts.yml:4:71: “a” is a team, and only contacts can stand here; name contacts"),
+    # rotations
+    (insert(rotation("members: [lead, nobody]")), "contacts.yml:4:72: there is no contact “nobody”; there is only lead, on-call"),
+    (insert(rotation("members: [lead], every: month")), "contacts.yml:4:80: `every` is “month”, which is no such word; there is only day, week"),
+    (insert(rotation('members: [lead], at: "24:00"')), "contacts.yml:4:77: `at` is no time of day: 24:00; write hours and minutes, 00:00 to 23:59, for example 09:00"),
+    (insert("rotations: [{id: duty, name: Duty, members: [lead]}]"), "contacts.yml:4:13: entry 1 of `rotations` has members and no `starts`; write the day on which the first of them takes over"),
+    (insert("rotations: [{id: duty, name: Duty, members: [lead], starts: 2026-02-30}]"), "contacts.yml:4:61: `starts` is no day: 2026-02-30; write year-month-day, for example 2026-11-02"),
+    (insert("rotations: [{id: duty, name: Duty}]"), "contacts.yml:4:13: entry 1 of `rotations` wants either members, who take turns, or pagerduty, which is asked"),
+    (insert("rotations: [{id: duty, name: Duty, pagerduty: {schedule: /schedules/P1}}]"), "contacts.yml:4:58: `schedule` is no id of PagerDuty: /schedules/P1; take it from the address of its page, for example P1A2B3C"),
+    (insert(rotation("members: [lead], overrides: [{from: 2026-12-24T09:00, to: 2026-12-24T10:00, contact: nobody}]")), "contacts.yml:4:141: there is no contact “nobody”; there is only lead, on-call"),
+    (insert(rotation("members: [lead], overrides: [{from: 2026-12-24T09:00Z, to: 2026-12-24T10:00, contact: lead}]")), "contacts.yml:4:92: `from` is not a local time: 2026-12-24T09:00Z; write 2026-12-24T09:00, without a zone: the rotation has one"),
+    (insert(rotation("members: [lead], overrides: [{from: 2026-12-24T09:00, to: 2026-12-24T09:00, contact: lead}]")), "contacts.yml:4:85: entry 1 of `overrides` ends before it begins; give `to` a later time than `from`"),
+    (insert(rotation("members: [lead], overrides: [{from: 2026-12-24T09:00, to: 2026-12-26T09:00, contact: lead}, {from: 2026-12-26T08:00, to: 2026-12-27T08:00, contact: lead}]")), "contacts.yml:4:155: this override and number 1 hold at the same time; let one end before the other begins"),
+    # levels and conditions
+    (replace("contacts.yml", "policies:", "policies:\n  - id: more\n    levels: []\n    conditions: [{id: a, when: [open], notify: [lead]}]"), "contacts.yml:9:18: open without a duration is true from the opening on, so this would page at once; add `for`, for example `for: 30m`"),
+    (replace("contacts.yml", "policies:", "policies:\n  - id: more\n    levels: []\n    conditions: [{id: a, when: [sev1, no_progress], notify: [lead]}]"), "contacts.yml:9:18: no_progress without a duration is true from the opening on, so this would page at once; add `for`, for example `for: 30m`"),
+    (replace("contacts.yml", "policies:", "policies:\n  - id: more\n    levels: []\n    conditions: [{id: a, when: [sev1], notify: [lead]}, {id: a, when: [sev2], notify: [lead]}]"), "contacts.yml:9:62: another condition has the id “a” too; give each its own id"),
+    (replace("contacts.yml", "policies:", "policies:\n  - id: more\n    levels: []\n    conditions: [{id: level-2, when: [sev1], notify: [lead]}]"), "contacts.yml:9:23: the id “level-2” is one of Muster's own; call the condition after what it is about"),
+    (replace("contacts.yml", "policies:", "policies:\n  - id: more\n    levels: []\n    conditions: [{id: a, when: [sev1], notify: [vendor]}]"), "contacts.yml:9:49: “vendor” is an external contact, who is never paged; name one of our own contacts"),
+    (replace("contacts.yml", "policies:", "policies:\n  - id: more\n    levels: []\n    conditions: [{id: a, when: [sev5], notify: [lead]}]"), "contacts.yml:9:33: entry 1 of `when` is “sev5”, which is no such word; did you mean “sev4”?"),
+    (replace("shop/down.yml", "links:", "escalation: {conditions: [{id: a, when: [security], notify: [leed]}]}\nlinks:"), "shop/down.yml:26:62: there is no contact “leed”; did you mean “lead”?"),
+    # severities
+    (replace("severities.yml", "resolve_within: 1h", "resolve_within: 1h, invite: [leed]"), "severities.yml:1:99: there is no contact “leed”; did you mean “lead”?"),
+    (replace("severities.yml", "resolve_within: 1h", "resolve_within: 1h, standby: [vendor]"), "severities.yml:1:100: “vendor” is an external contact, who is never paged; name one of our own contacts"),
+    (replace("severities.yml", "resolve_within: 1h", "resolve_within: 1h, notify: [lead, lead]"), "severities.yml:1:105: “lead” is notified twice; delete one of them"),
+    (replace("severities.yml", "resolve_within: 1h", "resolve_within: 1h, page: sometimes"), "severities.yml:1:96: `page` is “sometimes”, which is no such word; there is only at_once, business_hours, never"),
     (write("shop/DOWN.YML", RUNBOOK), "shop/DOWN.YML:1:1: is not read: its name ends in .YML; rename it to .yml"),
     (write("shop/half.yml", RUNBOOK[:300]), "shop/half.yml:12:13: has a mapping in {braces} that is not closed; add the comma or the closing }"),
     (lambda folder: (folder / "shop" / "latin.yml").write_bytes("id: caf\xe9\n".encode("latin-1")), "shop/latin.yml:1:8: is not UTF-8 from here on; save it as UTF-8"),
@@ -458,7 +508,18 @@ REMARKS: list[tuple[str, str, str, list[str]]] = [
     ("down.yml", "[shop down]", "['> shop down']", ["shop/down.yml:7:13: warning: the phrase “> shop down” is found only within a sentence: its signs end a sentence, quote, or mark an address; write it as “shop down”"]),
     ("down.yml", "[shop down]", "[shop down, the shop down page]", ["shop/down.yml:7:24: warning: the phrase “the shop down page” is never needed: wherever it stands, “shop down” is found; delete one of them"]),
     # people
-    ("contacts.yml", ', url: "https://vendor.test", note: ask for the manager', "", ["contacts.yml:5:5: warning: nobody can reach the external contact “vendor”; add url, email or a note"]),
+    ("contacts.yml", ', url: "https://vendor.test", note: ask for the manager', "", ["contacts.yml:5:5: warning: nobody can reach the external contact “vendor”; add url, email, phone or a note"]),
+    ("contacts.yml", "phone: +15551234567", "email: lead@example.com", ["contacts.yml:3:47: warning: the contact “lead” has an e-mail address only, and a mail wakes nobody; add slack or phone"]),
+    ("contacts.yml", "external:", "teams: [{id: leads, name: Leads}]\nexternal:", ["contacts.yml:4:9: warning: nobody is in the team “leads”; give it members, or its user group of Slack in slack"]),
+    ("contacts.yml", "external:", "  - {id: ghost, name: Ghost}\nteams: [{id: ghosts, name: Ghosts, members: [ghost]}]\nexternal:", ["contacts.yml:4:5: warning: nobody can reach the contact “ghost”; add slack, phone or email", "contacts.yml:5:45: warning: nobody in the team “ghosts” can be reached; give one of its members slack, phone or email"]),
+    ("contacts.yml", "external:", "teams: [{id: leads, name: Leads, slack: '@leads'}]\nexternal:", []),
+    ("contacts.yml", "external:", "rotations: [{id: duty, name: Duty, members: [lead, on-call], timezone: Europe/Berlin, starts: 2150-01-05}]\nexternal:", ["contacts.yml:4:95: warning: nobody is on duty until 2150-01-05 08:00 UTC; let it start on a day that has been"]),
+    # ways
+    ("contacts.yml", "notify: [on-call]", "notify: [on-call], via: [phone, slack]", ["contacts.yml:9:46: warning: “on-call” has no phone, and will be reached in Slack instead; set phone of the contact “on-call” in contacts.yml"]),
+    ("contacts.yml", "notify: [on-call]", "notify: [on-call, lead], via: [pagerduty, phone]", ["contacts.yml:9:52: warning: “lead” has no pagerduty, and will be reached by phone instead; set pagerduty of the contact “lead” in contacts.yml", "contacts.yml:9:52: warning: “on-call” has no pagerduty or phone, and will be reached in Slack instead; set pagerduty or phone of the contact “on-call” in contacts.yml"]),
+    ("contacts.yml", "notify: [on-call]", "notify: [on-call], via: [slack, phone]", []),
+    ("down.yml", "links:", "escalation: {conditions: [{id: a, when: [security], notify: [on-call], via: [email]}]}\nlinks:", ["shop/down.yml:26:78: warning: “on-call” has no email, and will be reached in Slack instead; set email of the contact “on-call” in contacts.yml"]),
+    ("severities.yml", "resolve_within: 3h", "resolve_within: 3h, via: [slack], notify: [lead]", ["severities.yml:3:96: warning: “lead” has no slack, and will be reached by phone instead; set slack of the contact “lead” in contacts.yml"]),
     ("contacts.yml", "policies:\n", "policies:\n  - {id: quiet, levels: []}\n", []),
     ("down.yml", "links:", "escalation: {levels: [{after: 5m, notify: [lead]}]}\nlinks:", []),
     # severities
@@ -494,6 +555,75 @@ def test_what_is_not_configured_is_told_once_and_where_it_matters(folder: Path) 
     change(folder / "shop" / "down.yml", "is: failing", "is: unknown")
     assert "the branch “theirs” is always suggested" in remarks_of(folder, "SHOP_KEY", "SHOP_URL")[2]
     assert remarks_of(folder) == []
+
+
+TWILIO = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")
+
+
+def test_a_way_that_is_wanted_and_not_configured_is_told_once(folder: Path) -> None:
+    """The first place that wants it, with the variables; whoever has no other way is told as well."""
+    change(folder / "contacts.yml", "notify: [on-call]", "notify: [on-call], via: [phone, sms, pagerduty]")
+    change(folder / "contacts.yml", '"@oncall"', '"@oncall", phone: +15551234568')
+    change(folder / "contacts.yml", "notify: [lead]", "notify: [lead], via: [phone]")
+    assert remarks_of(folder) == []
+    twilio = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM are not all set"
+    assert remarks_of(folder, "TWILIO_FROM", "PAGERDUTY_ROUTING_KEY", "SMTP_URL") == [
+        f"contacts.yml:3:5: warning: nobody can reach the contact “lead” here: {twilio}; set that where Muster runs, or add slack",
+        f"contacts.yml:9:46: warning: nobody can be reached by phone here: {twilio}; set them where Muster runs",
+        "contacts.yml:9:58: warning: nobody can be reached by PagerDuty here: PAGERDUTY_ROUTING_KEY is not set; set it where Muster runs",
+    ]
+    result = load_catalog(folder, actions=ACTIONS)
+    assert said(result.faults, folder) == []  # where Muster runs is not known
+
+
+def test_a_rotation_of_pagerduty_wants_the_token_to_ask(folder: Path) -> None:
+    """It is another one than the key that pages."""
+    insert("rotations: [{id: duty, name: Duty, pagerduty: {schedule: P1A2B3C}}]")(folder)
+    change(folder / "contacts.yml", "notify: [on-call]", "notify: [duty]")
+    assert remarks_of(folder) == []
+    assert remarks_of(folder, "PAGERDUTY_API_TOKEN") == [
+        "contacts.yml:4:47: warning: who is on call cannot be asked of PagerDuty: PAGERDUTY_API_TOKEN is not set; set it where Muster runs"
+    ]
+
+
+def test_the_contact_matrix_becomes_part_of_the_catalog(folder: Path) -> None:
+    """Teams, rotations, working hours, conditions, and the ways that are configured."""
+    insert(
+        f'business_hours: {{from: "08:00", timezone: Europe/Berlin}}\nteams: [{{id: leads, name: Leads, members: [lead]}}]\n{rotation("members: [lead, on-call]")}'
+    )(folder)
+    condition = "{id: a, when: [security, sev1], notify: [leads, duty], via: [phone]}"
+    change(folder / "contacts.yml", "  - id: default\n", f"  - id: default\n    conditions: [{condition}]\n")
+    change(
+        folder / "severities.yml",
+        "resolve_within: 1h",
+        "resolve_within: 1h, invite: [leads], standby: [duty], page: business_hours, check_in_after: 30m",
+    )
+    result = load_catalog(folder, actions=ACTIONS, is_set=lambda name: name in (*TWILIO, "SHOP_KEY"))
+    catalog = result.catalog
+    assert catalog is not None, result.faults
+    assert catalog.teams["leads"].members == ("lead",)
+    assert catalog.rotations["duty"].members == ("lead", "on-call")
+    assert (catalog.business_hours.from_, catalog.business_hours.to, catalog.business_hours.timezone) == (
+        "08:00",
+        "17:00",
+        "Europe/Berlin",
+    )
+    assert catalog.ways == {Way.SLACK, Way.PHONE, Way.SMS}
+    assert catalog.policies["default"].conditions[0].notify == ("leads", "duty")
+    severity = catalog.severities[Severity.SEV1]
+    assert (severity.page, severity.invite, severity.check_in_after_s, severity.check_in_wait_s) == (
+        "business_hours",
+        ("leads",),
+        1800,
+        600,
+    )
+
+
+def test_without_the_new_keys_there_are_no_teams_and_the_usual_hours(folder: Path) -> None:
+    """A folder from before needs no change; which ways are configured is not known unless somebody says it."""
+    catalog = load(folder)
+    assert (catalog.teams, catalog.rotations, catalog.ways) == ({}, {}, None)
+    assert (catalog.business_hours.from_, catalog.business_hours.timezone) == ("09:00", "UTC")
 
 
 def test_a_branch_that_waits_for_an_unset_variable(folder: Path) -> None:

@@ -28,7 +28,7 @@ KEYS = ("k1", "k2")
 CHANNELS = ("C1", "C2")
 TASKS = {
     "i1:room": TaskKind.ROOM,
-    "i1:level": TaskKind.LEVEL,
+    "i1:level": TaskKind.CLOCK,
     "i1:page:1": TaskKind.PAGE,
     "i1:page:2": TaskKind.PAGE,
     "i1:page:3": TaskKind.PAGE,

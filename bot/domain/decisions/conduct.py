@@ -5,57 +5,66 @@ from __future__ import annotations
 from bot.domain import facts
 from bot.domain.commands import (
     AssignRole,
+    ChangeImpact,
     ChangeSeverity,
     ChangeStatus,
     Join,
     Leave,
+    Note,
     RecordArchived,
     RecordRoom,
     RecordRoomFailure,
 )
-from bot.domain.decisions.base import Context, Decision, ladder_task_ids, ladder_tasks, require_going_on
-from bot.domain.decisions.opening import targets_of
+from bot.domain.decisions.base import Context, Decision, require_going_on
 from bot.domain.errors import UserError
 from bot.domain.facts import Status
 from bot.domain.incident import Incident
 from bot.domain.lifecycle import check_move
 from bot.domain.text import REASON_MAX_CHARS, clean
 
+NOTE_MAX_CHARS = 1_000
+
 _ENDS = (Status.RESOLVED, Status.FALSE_POSITIVE)
 
 
 def change_status(incident: Incident, command: ChangeStatus, context: Context) -> Decision:
-    """A move of the transition table. An end stops the ladder and frees the runbook; a reopening starts both again."""
+    """A move of the transition table. An end frees the runbook and stops the ladder; a reopening starts both again."""
     check_move(incident.status, command.status)
     reason = clean(command.reason, max_chars=REASON_MAX_CHARS)
     fact = facts.StatusChanged(status=command.status, reason=reason)
     key = incident.unique_key
     if command.status in _ENDS:
-        return Decision(
-            facts=(fact,),
-            cancel=ladder_task_ids(incident, until=("acknowledged", "resolved")),
-            releases=(key,) if key else (),
-        )
+        return Decision(facts=(fact,), releases=(key,) if key else ())
     if incident.is_over and command.status is Status.INVESTIGATING:
-        return Decision(
-            facts=(fact,),
-            tasks=tuple(ladder_tasks(incident.id, incident.ladder, incident.generation + 1, context.now)),
-            claims=(key,) if key else (),
-        )
+        return Decision(facts=(fact,), claims=(key,) if key else ())
     return Decision(facts=(fact,))
 
 
 def change_severity(incident: Incident, command: ChangeSeverity, context: Context) -> Decision:
-    """Another severity, with its targets counted from the opening."""
+    """Another severity, with its targets counted from the opening, and its own way of paging from now on."""
     require_going_on(incident)
     if command.severity is incident.severity:
         raise UserError(f"It is already {command.severity.value}.")
-    fact = facts.SeverityChanged(
-        severity=command.severity,
-        severity_title=context.catalog.severities[command.severity].title,
-        targets=targets_of(context.catalog, command.severity),
-    )
-    return Decision(facts=(fact,))
+    return Decision(facts=(facts.SeverityChanged(severity=command.severity),))
+
+
+def change_impact(incident: Incident, command: ChangeImpact, context: Context) -> Decision:
+    """What makes it matter more, or no longer does; the moment since when is now."""
+    require_going_on(incident)
+    name = command.impact.value.replace("_", " ")
+    if command.on == (command.impact in incident.impacts):
+        raise UserError(f"“{name}” is already {'on' if command.on else 'off'}.")
+    return Decision(facts=(facts.ImpactChanged(impact=command.impact, since=context.now if command.on else None),))
+
+
+def note(incident: Incident, command: Note, context: Context) -> Decision:
+    """Somebody wrote down what they found, or told everybody how it stands."""
+    if incident.status is Status.FALSE_POSITIVE:
+        require_going_on(incident)
+    text = clean(command.text, max_chars=NOTE_MAX_CHARS)
+    if not text:
+        raise UserError("There is nothing in it; write what happened behind the command.")
+    return Decision(facts=(facts.Noted(text=text, is_update=command.is_update),))
 
 
 def assign_role(incident: Incident, command: AssignRole, context: Context) -> Decision:

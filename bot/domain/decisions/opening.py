@@ -5,13 +5,12 @@ from __future__ import annotations
 from bot.domain import facts
 from bot.domain.catalog import Catalog
 from bot.domain.commands import ChooseRunbook, DeclareAgain, OpenIncident
-from bot.domain.decisions.base import Context, Decision, ladder_task_ids, ladder_tasks, open_key, require_going_on
+from bot.domain.decisions.base import Context, Decision, open_key, require_going_on
 from bot.domain.errors import ConflictError, UserError
-from bot.domain.escalation import resolve_policy
-from bot.domain.facts import Candidate, LadderLevel, Targets
+from bot.domain.facts import Candidate
 from bot.domain.incident import Incident
+from bot.domain.plan import make_plan
 from bot.domain.runbook import Runbook
-from bot.domain.severity import Severity
 from bot.domain.tasks import TaskRequest, diagnose_task
 from bot.domain.text import TITLE_MAX_CHARS, clean
 
@@ -25,7 +24,7 @@ def incident_id(number: int) -> str:
 
 
 def open_incident(incident: Incident | None, command: OpenIncident, context: Context) -> Decision:
-    """The first entry, the ladder, and the diagnostics where the runbook is certain."""
+    """The first entry, and the diagnostics where the runbook is certain."""
     if incident is not None:
         raise ConflictError(f"{incident.id} exists already")
     catalog, said = context.catalog, command.declaration
@@ -34,7 +33,6 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
     likeliest = runbooks[0] if runbooks else None
     severity = said.severity or (likeliest.severity if likeliest else catalog.default_severity)
     title = clean(said.title, max_chars=TITLE_MAX_CHARS) or (likeliest.title if likeliest else "Something is broken")
-    ladder = ladder_of(catalog, likeliest)
     identity = incident_id(command.number)
     key = None if said.drill else open_key(said.runbook_ids)
     opened = facts.IncidentOpened(
@@ -42,13 +40,11 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
         number=command.number,
         title=title,
         severity=severity,
-        severity_title=catalog.severities[severity].title,
         service=said.service or (likeliest.service if likeliest else None),
         private=any(item.private for item in runbooks) if said.private is None else said.private,
         drill=said.drill,
         origin=said.origin,
-        targets=targets_of(catalog, severity),
-        ladder=ladder,
+        plan=make_plan(catalog, likeliest),
         runbook=runbook,
         candidates=() if runbook else _candidates(catalog, runbooks),
         unique_key=key,
@@ -56,7 +52,7 @@ def open_incident(incident: Incident | None, command: OpenIncident, context: Con
     started, diagnosis = _first_diagnosis(identity, runbook, context)
     return Decision(
         facts=(opened, *started),
-        tasks=(*ladder_tasks(identity, ladder, 1, context.now), *diagnosis),
+        tasks=diagnosis,
         claims=(key,) if key else (),
         number=command.number,
     )
@@ -83,27 +79,6 @@ def _first_diagnosis(
     return (facts.DiagnosticsStarted(round=1),), tasks
 
 
-def ladder_of(catalog: Catalog, runbook: Runbook | None) -> tuple[LadderLevel, ...]:
-    """The escalation ladder of ``runbook`` with its contacts, as the files say now."""
-    policy = resolve_policy(catalog, runbook)
-    return tuple(
-        LadderLevel(
-            level=level.level,
-            title=level.title,
-            after_s=level.after_s,
-            until=level.until,
-            contacts=tuple(catalog.contacts[contact_id] for contact_id in level.notify),
-        )
-        for level in sorted(policy.levels, key=lambda item: item.level)
-    )
-
-
-def targets_of(catalog: Catalog, severity: Severity) -> Targets:
-    """The targets of ``severity``."""
-    policy = catalog.severities[severity]
-    return Targets(respond_within_s=policy.respond_within_s, resolve_within_s=policy.resolve_within_s)
-
-
 def declare_again(incident: Incident, command: DeclareAgain, context: Context) -> Decision:
     """Somebody else noticed it too: recorded, and they are pointed at the room."""
     words = clean(command.words, max_chars=TITLE_MAX_CHARS)
@@ -111,31 +86,16 @@ def declare_again(incident: Incident, command: DeclareAgain, context: Context) -
 
 
 def choose_runbook(incident: Incident, command: ChooseRunbook, context: Context) -> Decision:
-    """The runbook of an incident that was opened without a certain one: its diagnostics start, its ladder takes over."""
+    """The runbook of an incident that was opened without a certain one: its diagnostics start, its plan takes over."""
     require_going_on(incident)
     if incident.runbook is not None:
         raise UserError(f"The runbook “{incident.runbook.title}” was already chosen.")
     runbook = _runbook(context.catalog, command.runbook_id)
-    ladder = ladder_of(context.catalog, runbook)
-    reached = incident.levels_reached
-    start = incident.ladder_started_at or incident.opened.at
-    due = [
-        task
-        for task, level in zip(ladder_tasks(incident.id, ladder, incident.generation, start), ladder, strict=True)
-        if level.level not in reached and not (incident.acknowledged and level.until == "acknowledged")
-    ]
-    kept = {task.id for task in due}
-    former = tuple(
-        identity
-        for identity in ladder_task_ids(incident, until=("acknowledged", "resolved"))
-        if ":level:" in identity and identity not in kept
-    )
     started, diagnosis = _first_diagnosis(incident.id, runbook, context)
     key = None if incident.drill else open_key((runbook.id,))
     return Decision(
-        facts=(facts.RunbookChosen(runbook=runbook, ladder=ladder, unique_key=key), *started),
-        tasks=(*due, *diagnosis),
-        cancel=former,
+        facts=(facts.RunbookChosen(runbook=runbook, plan=make_plan(context.catalog, runbook), unique_key=key), *started),
+        tasks=diagnosis,
         claims=(key,) if key else (),
         releases=(incident.unique_key,) if incident.unique_key else (),
     )

@@ -22,6 +22,15 @@ Answer = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 _LOOK_EVERY_S = 0.02
 
 
+class Unsaid(web.Response):
+    """A stand-in's answer that never arrives: it did what was asked (or not), and then hangs or breaks the connection."""
+
+    def __init__(self, fault: Literal["hang", "drop"], note: str) -> None:
+        super().__init__(status=500)
+        self.fault = fault
+        self.note = note
+
+
 @dataclass
 class _Planted:
     fault: Fault
@@ -65,6 +74,9 @@ class Recorder:
                     await asyncio.sleep(self.latency_s)
                 if fault not in ("hang", "drop"):
                     response = await answer(request, path)
+                    if isinstance(response, Unsaid):
+                        row["note"] = response.note
+                        return await self._misbehave(request, hang=response.fault == "hang")
                     if fault is None:
                         row["status"] = response.status
                         return response

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from aiohttp import web
 
 from bot.domain.errors import UserError
-from bot.sandbox.world import clerk, vercel
+from bot.sandbox.world import clerk, pagerduty, smtp, twilio, vercel
 from bot.sandbox.world.application import ApplicationStandIn
 from bot.sandbox.world.clerk import ClerkStandIn
+from bot.sandbox.world.pagerduty import PagerDutyStandIn
 from bot.sandbox.world.recording import Answer, Fault, Recorder
+from bot.sandbox.world.smtp import SmtpStandIn
 from bot.sandbox.world.status import StatusStandIn
 from bot.sandbox.world.switches import Switch
+from bot.sandbox.world.twilio import TwilioStandIn
 from bot.sandbox.world.vercel import VercelStandIn
 
 
+class WorldClock(Protocol):
+    """The time that calls, mails and pages live by."""
+
+    def now(self) -> float:
+        """Epoch seconds."""
+
+    async def sleep(self, duration_s: float) -> None:
+        """Until so much of that time has passed; a clock that is moved ends it early."""
+
+
 class World:
-    """Clerk, its status page, Vercel and the application, as one set of routes.
+    """Clerk, its status page, Vercel, the application, and PagerDuty, the telephone and the mail, as one set of routes.
 
     ``clock`` gives epoch seconds. ``on_change`` is called after every switch, and after every call that was answered
     (its state may have changed); it must not block.
@@ -32,6 +47,26 @@ class World:
         self.status = StatusStandIn()
         self.vercel = VercelStandIn()
         self.application = ApplicationStandIn()
+        self.on_paging: Callable[[], None] | None = None
+        self._now = clock
+        self.pagerduty = PagerDutyStandIn(self._paging_now, self._paging_changed)
+        self.twilio = TwilioStandIn(self._paging_now, self._paging_changed)
+        self.smtp = SmtpStandIn(self._paging_now, self._paging_changed)
+
+    async def start(self, clock: WorldClock | None = None, *, mail_tls: ssl.SSLContext | None = None) -> None:
+        """Open the port of the mail server, and let telephones ring by themselves, by ``clock`` when there is one.
+
+        Whatever needs neither works without. `on_paging` is called when something of PagerDuty, telephone or mail changes.
+        """
+        if clock is not None:
+            self._now = clock.now
+        await self.smtp.start(tls=mail_tls)
+        self.twilio.start(asyncio.sleep if clock is None else clock.sleep)
+
+    async def stop(self) -> None:
+        """Undo `start`. Safe to repeat."""
+        await self.twilio.stop()
+        await self.smtp.stop()
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
@@ -48,15 +83,18 @@ class World:
         self._recorder.latency_s = value
 
     def add_routes(self, app: web.Application) -> None:
-        """Mount everything at `/clerk`, `/status`, `/vercel` and `/app` of ``app``."""
+        """Mount everything at `/clerk`, `/status`, `/vercel`, `/app`, `/pagerduty` and `/twilio` of ``app``."""
         app.on_shutdown.append(self._recorder.release)
         for provider, (prefix, answer) in self._mounts().items():
             app.router.add_route("*", prefix + "/{tail:.*}", self._recorder.handler(provider, answer))
 
-    def environment(self, base_url: str) -> dict[str, str]:
-        """What a bot needs in its environment to take this world for the real one."""
+    def environment(self, base_url: str, *, paging: bool = False) -> dict[str, str]:
+        """What a bot needs in its environment to take this world for the real one.
+
+        With ``paging`` also what reaches people outside of Slack; the world must have been started then (RuntimeError).
+        """
         base = base_url.rstrip("/")
-        return {
+        return (self._paging_environment(base) if paging else {}) | {
             "CLERK_SECRET_KEY": clerk.SECRET_KEY,
             "CLERK_API_URL": f"{base}/clerk/v1",
             "CLERK_STATUS_URL": f"{base}/status",
@@ -65,6 +103,20 @@ class World:
             "VERCEL_TEAM_ID": vercel.TEAM_ID,
             "VERCEL_PROJECT": vercel.PROJECT,
             "MUSTER_VAR_CLERK_APP_URL": f"{base}/app",
+        }
+
+    def _paging_environment(self, base: str) -> dict[str, str]:
+        return {
+            "PAGERDUTY_ROUTING_KEY": pagerduty.ROUTING_KEY,
+            "PAGERDUTY_EVENTS_URL": f"{base}/pagerduty/events",
+            "PAGERDUTY_API_TOKEN": pagerduty.API_TOKEN,
+            "PAGERDUTY_API_URL": f"{base}/pagerduty/api",
+            "TWILIO_ACCOUNT_SID": twilio.ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": twilio.AUTH_TOKEN,
+            "TWILIO_FROM": twilio.NUMBER,
+            "TWILIO_API_URL": f"{base}/twilio",
+            "SMTP_URL": self.smtp.url,
+            "SMTP_FROM": smtp.SENDER,
         }
 
     def switches(self) -> dict[str, dict[str, Any]]:
@@ -83,7 +135,7 @@ class World:
         self._changed()
 
     def plant(self, provider: str, fault: Fault, times: int | None = None) -> None:
-        """Make the next ``times`` calls to a provider (clerk, status, vercel, application) hang or break; None: all.
+        """Make the next ``times`` calls to a provider (clerk, status, vercel, …) hang or break; None: all.
 
         Raises: UserError when there is no such provider or fault.
         """
@@ -92,8 +144,10 @@ class World:
         self._recorder.plant(provider, fault, times)
 
     def clear_faults(self) -> None:
-        """Forget every planted fault."""
+        """Forget every planted fault, those of PagerDuty, telephone and mail too."""
         self._recorder.clear()
+        for stand_in in (self.pagerduty, self.twilio, self.smtp):
+            stand_in.trouble.behave_well()
 
     def _mounts(self) -> Mapping[str, tuple[str, Answer]]:
         return {
@@ -101,6 +155,8 @@ class World:
             "status": ("/status", self.status.answer),
             "vercel": ("/vercel", self.vercel.answer),
             "application": ("/app", self.application.answer),
+            "pagerduty": ("/pagerduty", self.pagerduty.answer),
+            "twilio": ("/twilio", self.twilio.serve),
         }
 
     def _switches(self) -> dict[str, Switch]:
@@ -111,7 +167,17 @@ class World:
             "vercel_env": self.vercel.env,
             "status_page": self.status.page,
             "vercel_api": self.vercel.api,
+            "pagerduty": self.pagerduty.state,
+            "telephone": self.twilio.state,
+            "mail": self.smtp.state,
         }
+
+    def _paging_now(self) -> float:
+        return self._now()
+
+    def _paging_changed(self) -> None:
+        if self.on_paging is not None:
+            self.on_paging()
 
     def _changed(self) -> None:
         if self.on_change is not None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bot.domain import checklist
 from bot.domain.checklist import Line, StepStatus
-from bot.domain.facts import Role, Status
+from bot.domain.escalation import Way
+from bot.domain.facts import Impact, Role, Status
 from bot.domain.incident import Incident
 from bot.domain.lifecycle import LABELS, TRANSITIONS
 from bot.domain.outcome import State
+from bot.domain.plan import UNTIL_OVER, gaps_of
 from bot.domain.runbook import Diagnostic, Step
 from bot.domain.severity import Severity
+from bot.domain.timers import lapses_at, waiting_alarms
 from bot.slack.blocks import ids
 from bot.slack.blocks.parts import (
+    IMPACT_LABELS,
     STATE_MARK,
     STATE_WORD,
     actions,
@@ -25,6 +29,7 @@ from bot.slack.blocks.parts import (
     escape,
     fields,
     header,
+    named,
     option,
     pages,
     person,
@@ -75,7 +80,7 @@ def _head(incident: Incident) -> Iterator[Block]:
             f"*Responders*\n{_responders(incident)}",
         ]
     )
-    yield context(_escalation(incident))
+    yield context(_escalation(incident), *_impacts(incident))
     if not incident.is_over:
         yield section(f"👉 *Do next:* {_next(incident)}")
     if incident.runbook is None and not incident.is_over:
@@ -86,7 +91,7 @@ def _head(incident: Incident) -> Iterator[Block]:
 def _respond(incident: Incident) -> str:
     if incident.acknowledged:
         late = " ⚠️ late" if incident.acknowledged.at > incident.respond_by else ""
-        return f"✅ {person(incident.acknowledged.by)} at {clock(incident.acknowledged.at)}{late}"
+        return f"✅ {named(incident, incident.acknowledged.by)} at {clock(incident.acknowledged.at)}{late}"
     return when(incident.respond_by)
 
 
@@ -104,31 +109,64 @@ def _responders(incident: Incident) -> str:
 
 
 def _escalation(incident: Incident) -> str:
-    """Who was paged, who has it, and who is next and when."""
-    parts: list[str] = []
-    for page in incident.pages:
-        contact = _contact_name(incident, page.contact_id)
-        parts.append(
-            f"❌ {contact} could not be reached: {escape(page.failure)}"
-            if page.failure
-            else f"📟 {contact} paged at {clock(page.at)}"
-        )
+    """Who was told, who has it, and who is next and when."""
+    parts = [*_told(incident)]
     if incident.acknowledged:
-        parts.append(f"✋ {person(incident.acknowledged.by)} has it")
-    pending = incident.pending_levels()
-    if pending:
-        level = pending[0]
-        names = ", ".join(escape(contact.name) for contact in level.contacts)
-        unless = "acknowledges" if level.until == "acknowledged" else "resolves it"
-        parts.append(f"⏭️ Next: {names} at {when(incident.level_due_at(level))} unless somebody {unless}")
+        asked = " (asked whether they still have it)" if lapses_at(incident) else ""
+        parts.append(f"✋ {named(incident, incident.acknowledged.by)} has it{asked}")
+    following = next((one for one in waiting_alarms(incident) if one.alarm.kind == "page"), None)
+    if following:
+        names = ", ".join(escape(incident.plan.name_of(identity)) for identity in following.alarm.notify)
+        unless = "resolves it" if following.alarm.until == UNTIL_OVER else "acknowledges"
+        because = f" ({escape(following.alarm.title)})" if following.alarm.when else ""
+        parts.append(f"⏭️ Next: {names}{because} at {when(following.due_at)} unless somebody {unless}")
+    elif incident.response.page == "never" and not incident.is_over:
+        parts.append(f"🎫 {incident.severity.value} pages nobody: this is a ticket")
     elif not incident.acknowledged and not incident.is_over:
         parts.append("⚠️ Everybody on the escalation ladder was paged; nobody has acknowledged yet")
     return "*Escalation:* " + (" · ".join(parts) if parts else "stopped")
 
 
-def _contact_name(incident: Incident, contact_id: str) -> str:
-    names = {contact.id: contact.name for level in incident.ladder for contact in level.contacts}
-    return escape(names.get(contact_id, contact_id))
+_TOLD_MOST = 8
+
+
+def _told(incident: Incident) -> Iterator[str]:
+    """The newest word on each contact of each alarm."""
+    newest: dict[tuple[str, str], str] = {}
+    for page in incident.pages:
+        who, via = escape(page.name), VIA.get(page.via, page.via)
+        if page.failure:
+            text = f"❌ {who} could not be reached{f' {via}' if via else ''}: {escape(page.failure)}"
+        elif page.kind == "page":
+            text = f"📟 {who} paged{f' {via}' if page.via != Way.SLACK else ''} at {clock(page.at)}"
+        elif page.kind == "check_in":
+            continue
+        else:
+            text = f"📣 {who} told at {clock(page.at)}"
+        newest.pop((page.key, page.contact_id), None)
+        newest[page.key, page.contact_id] = text
+    lines = list(newest.values())
+    if len(lines) > _TOLD_MOST:
+        yield f"… {len(lines) - _TOLD_MOST} more before"
+    yield from lines[-_TOLD_MOST:]
+
+
+VIA: Mapping[str, str] = {
+    Way.SLACK.value: "in Slack",
+    Way.PHONE.value: "by phone",
+    Way.SMS.value: "by SMS",
+    Way.EMAIL.value: "by e-mail",
+    Way.PAGERDUTY.value: "by PagerDuty",
+}
+
+
+def _impacts(incident: Incident) -> Iterator[str]:
+    """What makes it matter more, since when; who cannot be reached; what happens without Redis."""
+    for impact, since in incident.impacts.items():
+        yield f"🔺 *{IMPACT_LABELS[impact]}* since {when(since)}"
+    gaps = gaps_of(incident.plan)
+    if gaps and not incident.is_over:
+        yield "⚠️ Of the escalation policy " + "; ".join(escape(gap) for gap in gaps[:3])
 
 
 def _next(incident: Incident) -> str:
@@ -187,10 +225,18 @@ def _buttons(incident: Incident) -> Iterator[Block]:
     severities = [option(severity.value, ids.value(incident.id, severity.value)) for severity in Severity]
     current = next(item for item in severities if item["text"]["text"] == incident.severity.value)
     row.append(select("Severity", ids.CHANGE_SEVERITY, severities, initial=current))
+    row.append(button("⏫ Escalate…", ids.ESCALATE, value=value))
+    row.append(select("Impact", ids.CHANGE_IMPACT, [_impact_option(incident, impact) for impact in Impact]))
     row.append(button("Resolve", ids.RESOLVE, value=value))
     if incident.status is Status.TRIAGE:
         row.append(button("Not an incident", ids.NOT_AN_INCIDENT, value=value))
     yield actions(row, block_id="incident")
+
+
+def _impact_option(incident: Incident, impact: Impact) -> Block:
+    on = impact in incident.impacts
+    label = f"{IMPACT_LABELS[impact]}: {'over' if on else 'yes, since now'}"
+    return option(label, ids.value(incident.id, impact.value, "off" if on else "on"))
 
 
 # -- the diagnosis -------------------------------------------------------------------------------------------------

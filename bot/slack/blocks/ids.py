@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from bot.domain.errors import UserError
 
 ACKNOWLEDGE = "acknowledge"
+CHECK_IN = "check_in"
+HAND_OVER = "hand_over"
+ESCALATE = "escalate"
+CHANGE_IMPACT = "change_impact"
+TAKE_TEST = "take_test"
 TAKE_COMMAND = "take_command"
 NOT_AN_INCIDENT = "not_an_incident"
 RESOLVE = "resolve"
@@ -35,6 +40,7 @@ LINK = "link"
 VIEW_DECLARE = "declare"
 VIEW_SKIP = "skip_reason"
 VIEW_RUN = "run_parameters"
+VIEW_ESCALATE = "escalate_form"
 
 SHORTCUT_DECLARE = "open_incident"
 SHORTCUT_DECLARE_MESSAGE = "open_incident_from_message"

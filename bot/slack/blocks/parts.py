@@ -11,8 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from bot.domain.facts import Impact
+from bot.domain.incident import Incident
 from bot.domain.outcome import State
 from bot.domain.text import cut
+from bot.domain.timers import CONTACT_PREFIX
 from bot.slack.drawing import Block
 
 BLOCKS_MAX = 50
@@ -27,6 +30,11 @@ OPTION_MAX_CHARS = 75
 _TORN = re.compile(r"(?:&[a-z]*|<[^<>]*)…\Z")
 
 STATE_MARK = {State.OK: "✅", State.FAILING: "🔴", State.UNKNOWN: "❔"}
+IMPACT_LABELS = {
+    Impact.CUSTOMER_IMPACT: "Customer impact",
+    Impact.MEDIA_ATTENTION: "Media attention",
+    Impact.BUSINESS_CRITICAL: "Business-critical",
+}
 STATE_WORD = {State.OK: "ok", State.FAILING: "failing", State.UNKNOWN: "unknown"}
 
 
@@ -138,7 +146,16 @@ def clock(moment: datetime) -> str:
 
 def person(user_id: str) -> str:
     """A mention; what is not a Slack user is named as it is."""
-    return f"<@{user_id}>" if user_id[:1] in ("U", "W") and user_id.isalnum() else user_id.capitalize()
+    if user_id[:1] in ("U", "W") and user_id.isalnum():
+        return f"<@{user_id}>"
+    return escape(user_id.removeprefix(CONTACT_PREFIX).replace("-", " ").capitalize())
+
+
+def named(incident: Incident, by: str) -> str:
+    """Whoever did something: a mention, or the name of a contact who is no user of Slack."""
+    if by.startswith(CONTACT_PREFIX):
+        return escape(incident.plan.name_of(by.removeprefix(CONTACT_PREFIX)))
+    return person(by)
 
 
 def bar(done: int, total: int, *, width: int = 10) -> str:

@@ -201,11 +201,17 @@ class Tools:
         raise _outside(incident)
 
     async def is_contact_of(self, incident: Incident, user_id: str) -> bool:
-        """Whether somebody is behind a contact of a level that was reached, also while their page is still being recorded."""
-        reached = [level for level in incident.ladder if level.level in incident.levels_reached]
+        """Whether somebody is behind a contact of an alarm that was raised, also while their page is still being recorded."""
+        called = [
+            contact
+            for raised in incident.raised.values()
+            if raised.alarm.kind != "notice"
+            for contact in (incident.contact(raised, identity) for identity in raised.contact_ids)
+            if contact and contact.slack
+        ]
         try:
             async with asyncio.timeout(WHILE_SLACK_WAITS_S):
-                for contact in [contact for level in reached for contact in level.contacts if contact.slack]:
+                for contact in called:
                     if await self._is_behind(contact, user_id):
                         return True
         except TimeoutError:

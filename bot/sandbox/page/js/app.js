@@ -8,6 +8,7 @@ import { Icon } from "./icons.js";
 import { Avatar, MessageList, ThreadPane } from "./messages.js";
 import { Link, unescapeSlack } from "./mrkdwn.js";
 import { withEmoji } from "./emoji.js";
+import { Phones, Ringing, rings } from "./phones.js";
 import { Sidebar } from "./sidebar.js";
 import { Views } from "./views.js";
 import { World } from "./world.js";
@@ -31,7 +32,12 @@ function Members({ client, channel, scope, onClose }) {
   <//>`;
 }
 
-function ChannelHead({ client, channel, scope, onSidebar, onWorld, worldOpen }) {
+function PhonesButton({ client, open, onClick }) {
+  const ringing = client.state.paging.calls.some(rings);
+  return html`<button type="button" class=${`button world-button${open ? " pressed" : ""}${ringing ? " phone-rings" : ""}`} aria-pressed=${open ? "true" : "false"} aria-label="Phones" onClick=${onClick}><${Icon} name="phone" /><span>Phones</span></button>`;
+}
+
+function ChannelHead({ client, channel, scope, onSidebar, onWorld, worldOpen, onPhones, phonesOpen }) {
   const [members, setMembers] = useState(false);
   const person = channel.is_im ? scope.users.get(channel.im_user) : null;
   return html`<header class="channel-head">
@@ -40,6 +46,7 @@ function ChannelHead({ client, channel, scope, onSidebar, onWorld, worldOpen }) 
       <h1 class="channel-name">${person ? html`<${Avatar} user=${person} size="avatar-small" />` : html`<${Icon} name=${channel.is_archived ? "archive" : channel.is_private ? "lock" : "hash"} />`}<span>${person ? person.real_name : channel.name}</span></h1>
       <div class="channel-topic" title=${channel.topic || channel.purpose || ""}>${person ? person.title : withEmoji(unescapeSlack(channel.topic || channel.purpose || ""))}</div>
       ${!person && html`<button type="button" class="button members-button" aria-label=${`${(channel.members ?? []).length} members`} onClick=${() => setMembers(true)}><${Icon} name="people" />${(channel.members ?? []).length}</button>`}
+      ${client.state.paging && html`<${PhonesButton} client=${client} open=${phonesOpen} onClick=${onPhones} />`}
       <button type="button" class=${`button world-button${worldOpen ? " pressed" : ""}`} aria-pressed=${worldOpen ? "true" : "false"} aria-label="World" onClick=${onWorld}><${Icon} name="globe" /><span>World</span></button>
     </div>
     ${channel.bookmarks?.length > 0 && html`<ul class="bookmarks" aria-label="Bookmarks">${channel.bookmarks.map((bookmark) => html`<li key=${bookmark.id}><${Icon} name="link" /><${Link} url=${bookmark.link} scope=${scope}>${bookmark.title}<//></li>`)}</ul>`}
@@ -89,21 +96,25 @@ function App({ client }) {
   if (!state.ready) return html`<p class="boot" role="status">${state.trouble ?? "Opening the workspace…"}</p>`;
   const { thread, panel } = state.route;
   const wide = window.matchMedia("(min-width: 1100px)").matches;
-  const worldOpen = panel === "world" || (panel !== "none" && wide);
+  const phonesOpen = panel === "phones" && Boolean(state.paging);
+  const worldOpen = panel === "world" || (panel !== "none" && !phonesOpen && wide);
   const toggleWorld = () => client.go({ panel: worldOpen && !thread ? "none" : "world", thread: worldOpen && thread ? null : thread }, { replace: true });
-  return html`<div class=${`frame${sidebar ? " show-sidebar" : ""}${thread ? " with-thread" : ""}${worldOpen ? " with-world" : ""}`}>
+  const togglePhones = () => client.go({ panel: phonesOpen && !thread ? "none" : "phones", thread: null }, { replace: true });
+  return html`<div class=${`frame${sidebar ? " show-sidebar" : ""}${thread ? " with-thread" : ""}${worldOpen || phonesOpen ? " with-world" : ""}`}>
     ${state.connection === "lost" && html`<div class="lost" role="alert"><${Icon} name="warn" />Connection to the sandbox lost. Trying again…</div>`}
     <${Sidebar} client=${client} scope=${scope} onPick=${() => setSidebar(false)} />
     ${sidebar && html`<button type="button" class="veil" aria-label="Close the channel list" onClick=${() => setSidebar(false)}></button>`}
     <main class="channel" aria-label="Conversation">
       ${channel ? html`
-        <${ChannelHead} client=${client} channel=${channel} scope=${scope} onSidebar=${() => setSidebar(true)} onWorld=${toggleWorld} worldOpen=${worldOpen} />
+        <${ChannelHead} client=${client} channel=${channel} scope=${scope} onSidebar=${() => setSidebar(true)} onWorld=${toggleWorld} worldOpen=${worldOpen} onPhones=${togglePhones} phonesOpen=${phonesOpen} />
         <${Hint} client=${client} />
         <${MessageList} client=${client} channel=${channel} scope=${scope} />
         <${Foot} client=${client} channel=${channel} scope=${scope} />` : html`<p class="empty">There is no channel to show.</p>`}
     </main>
     ${thread && channel && html`<${ThreadPane} client=${client} channel=${channel} scope=${scope} ts=${thread} />`}
     ${worldOpen && html`<${World} client=${client} onClose=${() => client.go({ panel: "none" }, { replace: true })} />`}
+    ${phonesOpen && html`<${Phones} client=${client} onClose=${() => client.go({ panel: "none" }, { replace: true })} />`}
+    <${Ringing} client=${client} shown=${phonesOpen && !thread} onShow=${() => client.go({ panel: "phones", thread: null }, { replace: true })} />
     <${Views} client=${client} scope=${scope} />
     <div class="notes" role="status">${state.notes.map((note) => html`<p key=${note.text} class="note">${note.text}</p>`)}</div>
   </div>`;

@@ -106,6 +106,36 @@ export class Client extends Workspace {
     }
   }
 
+  // What somebody does with a phone: answer, decline, voicemail, or press a key.
+  async phone(sid, act, key) {
+    try {
+      const { heard, paging } = await post("phone", { sid, act, ...(key ? { key } : {}) });
+      this.set({ paging });
+      if (!heard) this.note("The call is not listening for a key.");
+    } catch (error) {
+      this.note(error.message);
+    }
+  }
+
+  async pagerduty(key, act) {
+    try {
+      const { paging } = await post("pagerduty", { key, act });
+      this.set({ paging });
+    } catch (error) {
+      this.note(error.message);
+    }
+  }
+
+  // `act` is play or stop.
+  async playNight(act, stop_when_ringing) {
+    try {
+      const { night } = await post("night", { act, stop_when_ringing });
+      this.set({ night });
+    } catch (error) {
+      this.note(error.message);
+    }
+  }
+
   async advance(advance_s) {
     try {
       const { now } = await post("clock", { advance_s });

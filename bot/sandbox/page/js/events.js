@@ -62,6 +62,14 @@ export const HANDLERS = {
     else workspace.loadWorld();
   },
 
+  paging(workspace, { paging }) {
+    workspace.set({ paging });
+  },
+
+  night(workspace, { night }) {
+    workspace.set({ night });
+  },
+
   users(workspace, { users }) {
     if (users) workspace.set({ users: new Map(users.map((user) => [user.id, user])) });
   },

@@ -1,5 +1,5 @@
 // The page's state: what the control API answers and the stream says, and where this window is. Components draw it; client.js
-// adds what a person does. No DOM here, apart from the address bar (#user=U…&channel=C…&thread=TS&panel=world|none).
+// adds what a person does. No DOM here, apart from the address bar (#user=U…&channel=C…&thread=TS&panel=world|phones|none).
 
 import { get } from "./api.js";
 import { HANDLERS } from "./events.js";
@@ -22,7 +22,7 @@ export class Workspace {
     this.gone = new Set(); // "channel ts" of deleted messages, so that an answer under way does not bring them back
     this.state = {
       ready: false, trouble: null, connection: "opening", route: readRoute(), team: null, me: null, users: new Map(), channels: new Map(), commands: [], shortcuts: [],
-      views: [], lists: new Map(), threads: new Map(), clockOffset_s: 0, epoch: 0, switches: null, ledger: [], ledgerTrouble: null, notes: [],
+      views: [], lists: new Map(), threads: new Map(), clockOffset_s: 0, epoch: 0, switches: null, paging: null, night: null, ledger: [], ledgerTrouble: null, notes: [],
     };
   }
 
@@ -102,7 +102,7 @@ export class Workspace {
     history.replaceState(null, "", `#${new URLSearchParams(Object.entries(route).filter(([, value]) => value))}`);
     this.set({
       ready: true, trouble: null, connection: "open", route, team: state.team, me, users, channels, commands: state.commands ?? [], shortcuts: state.shortcuts ?? [],
-      views: state.views ?? [], clockOffset_s: state.now - Date.now() / 1000, epoch: this.state.epoch + 1, lists: new Map(), threads: new Map(),
+      paging: state.paging ?? null, night: state.night ?? null, views: state.views ?? [], clockOffset_s: state.now - Date.now() / 1000, epoch: this.state.epoch + 1, lists: new Map(), threads: new Map(),
     });
     this.listen(me, state.event_id);
     this.openedChannel();

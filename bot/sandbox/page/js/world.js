@@ -7,6 +7,22 @@ import { Icon } from "./icons.js";
 const STEPS = [["+1 min", 60], ["+5 min", 300], ["+15 min", 900], ["+1 h", 3600]];
 const LEDGER_POLL_MS = 2000;
 const SHOWN = 120;
+const STANDS = { paused: "Paused.", rang: "Stopped: a phone rings.", over: "The night is over." };
+const WHOLE_NIGHT_S = 8 * 3600;
+
+// Eight hours in about a minute. The sandbox plays it, so every window sees the same night.
+function Night({ client }) {
+  const [stopWhenRinging, setStop] = useState(true);
+  const { night } = client.state;
+  if (!night) return null;
+  const left = `${Math.floor(night.left_s / 3600)} h ${String(Math.floor((night.left_s % 3600) / 60)).padStart(2, "0")} min left`;
+  const begun = night.running || (night.left_s > 0 && night.left_s < WHOLE_NIGHT_S);
+  return html`<div class="night">
+    <button type="button" class="button" aria-pressed=${night.running ? "true" : "false"} onClick=${() => client.playNight(night.running ? "stop" : "play", stopWhenRinging)}><${Icon} name="moon" />${night.running ? "Pause the night" : begun ? "Go on with the night" : "Night"}</button>
+    <small>${night.running ? left : [STANDS[night.ended], begun ? left : "8 hours in about a minute"].filter(Boolean).join(" ")}</small>
+    <label class="choice"><input type="checkbox" aria-label="Stop when a phone rings" checked=${stopWhenRinging} disabled=${night.running} onChange=${(event) => setStop(event.currentTarget.checked)} /><span>Stop when a phone rings</span></label>
+  </div>`;
+}
 
 function Clock({ client }) {
   const [, tick] = useState(0);
@@ -20,6 +36,7 @@ function Clock({ client }) {
     <div class="clock"><time title=${fullMoment(now_s)}>${clockTime(now_s, { seconds: true })}</time>
       <small>${ahead_s < 30 ? "as on this machine" : `${Math.floor(ahead_s / 3600) ? `${Math.floor(ahead_s / 3600)} h ` : ""}${Math.round((ahead_s % 3600) / 60)} min ahead`}</small></div>
     <div class="steps">${STEPS.map(([label, advance_s]) => html`<button type="button" class="button" onClick=${() => client.advance(advance_s)}>${label}</button>`)}</div>
+    <${Night} client=${client} />
   </section>`;
 }
 
@@ -37,7 +54,7 @@ function Switches({ client }) {
 }
 
 const failedCall = (row) => Boolean(row.error) || row.status === null || row.status >= 400;
-const SHORT = { application: "app" };
+const SHORT = { application: "app", pagerduty: "pager", twilio: "phone" };
 
 function Call({ row }) {
   const [open, setOpen] = useState(false);

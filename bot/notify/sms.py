@@ -1,0 +1,88 @@
+"""A text message by Twilio. As with a call, one whose fate is unknown is looked for before another one is sent."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from bot.domain.escalation import Contact, Way
+from bot.notify.leases import guard
+from bot.notify.phone import References, about_contact, earliest_of, missing_for_twilio, prepared
+from bot.notify.wording import cut_at_word, headline, request, why
+from bot.providers.config import ProviderConfig
+from bot.providers.faults import Refused
+from bot.providers.twilio import TwilioClient
+from bot.services.ports import Accepted, Followed, Summons
+
+TEXT_MAX_CHARS: Final = 320
+"""Two segments in the alphabet of the networks; Twilio takes 1,600."""
+
+_LINK_MAX_CHARS = 160
+_ENDS = {
+    "undelivered": "the network did not deliver the text",
+    "failed": "the text could not be sent",
+    "canceled": "the text was cancelled at Twilio",
+}
+
+
+class SmsWay:
+    """Implements ``PageWay``."""
+
+    way = Way.SMS
+    follows = True
+
+    def __init__(self, twilio: TwilioClient | None, config: ProviderConfig) -> None:
+        self._twilio = twilio
+        self._config = config
+        self._known = References()
+
+    def missing(self, contact: Contact) -> str:
+        """See ``PageWay``."""
+        return missing_for_twilio(self._config, contact)
+
+    async def send(self, summons: Summons) -> Accepted:
+        """See ``PageWay``; the reference is the sid of the message."""
+        twilio, to, from_ = prepared(self._twilio, self._config, summons)
+        body = text_of(summons)
+        sid = await self._find(twilio, summons, body, to=to, from_=from_) if summons.look_first else ""
+        if not sid:
+            try:
+                sent = await twilio.send_message(to=to, from_=from_, body=body, before_sending=guard(summons.lease))
+            except Refused as refusal:
+                raise about_contact(refusal, summons.contact) from refusal
+            sid = sent.sid
+        self._known.remember(sid, summons.key)
+        return Accepted(reference=sid)
+
+    async def follow(self, reference: str, summons: Summons, *, wanted: Literal["open", "acknowledged", "over"]) -> Followed:
+        """See ``PageWay``. A text cannot be taken back, so there is nothing to tell."""
+        if wanted != "open":
+            return Followed(state="closed")
+        twilio, _, _ = prepared(self._twilio, self._config, summons)
+        message = await twilio.get_message(reference)
+        if message.status in ("delivered", "read"):
+            return Followed(state="answered")
+        if message.status in _ENDS:
+            code = f" (error {message.error_code} of Twilio)" if message.error_code else ""
+            return Followed(state="failed", reason=f"{_ENDS[message.status]}{code}")
+        return Followed(state="pending")
+
+    async def _find(self, twilio: TwilioClient, summons: Summons, body: str, *, to: str, from_: str) -> str:
+        """The sid of what an earlier attempt sent, "" when nothing is there."""
+        earliest = earliest_of(summons)
+        for message in await twilio.find_messages(to=to, from_=from_, since=earliest.date()):
+            is_since = message.created_at is not None and message.created_at >= earliest
+            if is_since and message.body == body and self._known.may_be(message.sid, summons.key):
+                return message.sid
+        return ""
+
+
+def text_of(summons: Summons) -> str:
+    """What is broken, why them, and where to go, in ``TEXT_MAX_CHARS``; a link is left whole or out."""
+    link = summons.room_url if summons.room_url and len(summons.room_url) <= _LINK_MAX_CHARS else ""
+    end = link or request(summons)
+    reason = why(summons)
+    words = f"{headline(summons)}. {reason}".strip()
+    room = TEXT_MAX_CHARS - len(end) - 1
+    if len(words) > room:  # the reason stays, which is short as a rule
+        words = f"{cut_at_word(headline(summons), max_chars=max(80, room - len(reason) - 2))} {reason}".strip()
+    return f"{cut_at_word(words, max_chars=room)} {end}"

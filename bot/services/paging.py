@@ -1,0 +1,388 @@
+"""Telling people: the page task tries one way after the other until one is accepted, the follow task finds out what became of it.
+
+Which ways there are is the edges' business (``bot.slack.pages``, ``bot.notify``); whether somebody still has to be told is the
+state's (``bot.domain.timers``). Each attempt is a task and a fact of its own, so a crash continues where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+import structlog
+
+from bot.domain.commands import Acknowledge, Command, RecordFollowed, RecordPage
+from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
+from bot.domain.escalation import Contact, Way
+from bot.domain.incident import Incident, Page, Raised
+from bot.domain.lifecycle import LABELS
+from bot.domain.plan import QUIET
+from bot.domain.timers import CONTACT_PREFIX, is_wanted
+from bot.services.crashpoints import crashpoint
+from bot.services.desk import Desk
+from bot.services.ports import Clock, PageWay, Summons, Task
+from bot.services.worker import Performed
+
+MOST_TRIES = 4
+"""What a provider cannot do so often, in some ten seconds, is left to the next way; this one is tried again after the last."""
+MOST_WAIT_S = 10.0
+"""A provider that asks for more patience than that is left alone for the next way."""
+FOLLOW_EVERY_S = 10.0
+FOLLOW_MOST_S = 24 * 3600
+"""What nobody could find out in so long is not asked any more."""
+
+
+class Duty(Protocol):
+    """Who is on duty, and who is who."""
+
+    async def find(self, rotation_id: str, incident: Incident) -> Contact:
+        """Whoever is on duty now. Raises: PermanentError when nobody is, TemporaryError when it cannot be found out."""
+        ...
+
+    async def slack_id(self, contact: Contact) -> str | None:
+        """The one user of Slack that the contact is; None for several, or for nobody."""
+        ...
+
+
+class PagePerformer:
+    """Performs the page task."""
+
+    def __init__(
+        self,
+        *,
+        ways: Mapping[Way, PageWay],
+        duty: Duty,
+        clock: Clock,
+        answer_url: AnswerUrl,
+        room_url: RoomUrl,
+    ) -> None:
+        self._ways = ways
+        self._duty = duty
+        self._clock = clock
+        self._answer_url = answer_url
+        self._room_url = room_url
+        self._log = structlog.get_logger("muster.pages")
+
+    async def __call__(self, task: Task, incident: Incident) -> Performed:
+        """One attempt by the next way; what came of it, or that no way is left.
+
+        Raises: TemporaryError and UnknownOutcome, to be tried again by the same way.
+        """
+        raised, contact_id, attempt = self._of(task, incident)
+        if raised is None or not is_wanted(incident, raised) or len(incident.attempts(raised.key, contact_id)) >= attempt:
+            return Performed()
+        try:
+            contact = await self._contact(incident, raised, contact_id)
+        except PermanentError as error:
+            return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error)))
+        untried, reasons = self._untried(incident, raised, contact_id, contact)
+        if not untried:
+            reason = "; ".join(reasons) or "every way was tried"
+            passing = any(page.passing for page in incident.attempts(raised.key, contact_id))
+            failed = _failed(task, raised, contact_id, attempt, way="", reason=reason, name=contact.name, passing=passing)
+            return Performed(command=failed)
+        way = untried[0]
+        try:
+            accepted = await self._ways[way].send(self._summons(task, incident, raised, contact))
+        except PermanentError as error:
+            return Performed(command=self._way_failed(task, raised, contact, attempt, untried, error, passing=False))
+        except (TemporaryError, UnknownOutcome) as error:
+            wait_s = error.retry_after_s if isinstance(error, TemporaryError) else None
+            if task.attempt < MOST_TRIES and (wait_s or 0) <= MOST_WAIT_S:
+                raise
+            return Performed(command=self._way_failed(task, raised, contact, attempt, untried, error, passing=True))
+        crashpoint("page.accepted")
+        users = accepted.user_ids
+        if not users:
+            alone = await self._slack_id(contact)
+            users = (alone,) if alone else ()
+        return Performed(
+            command=RecordPage(
+                key=raised.key,
+                contact_id=contact_id,
+                attempt=attempt,
+                via=way.value,
+                name=contact.name,
+                due_at=raised.due_at,
+                user_ids=users,
+                messages=accepted.messages,
+                reference=accepted.reference,
+                follows=self._ways[way].follows,
+            )
+        )
+
+    def failed(self, task: Task, incident: Incident, reason: str) -> Command | None:
+        """A fault of Muster's own, too often: the next way is tried, and this one once more when all have failed."""
+        raised, contact_id, attempt = self._of(task, incident)
+        if raised is None:
+            return None
+        contact = incident.contact(raised, contact_id)
+        untried = self._untried(incident, raised, contact_id, contact)[0] if contact else []
+        return _failed(
+            task,
+            raised,
+            contact_id,
+            attempt,
+            way=untried[0].value if untried else "",
+            reason=reason,
+            name=contact.name if contact else "",
+            passing=True,
+            exhausted=len(untried) <= 1,
+        )
+
+    def _of(self, task: Task, incident: Incident) -> tuple[Raised | None, str, int]:
+        return incident.raised.get(str(task.data["key"])), str(task.data["contact_id"]), int(task.data["attempt"])
+
+    async def _contact(self, incident: Incident, raised: Raised, contact_id: str) -> Contact:
+        known = incident.contact(raised, contact_id)
+        return known if known else await self._duty.find(contact_id, incident)
+
+    async def _slack_id(self, contact: Contact) -> str | None:
+        try:
+            return await self._duty.slack_id(contact)
+        except MusterError as error:  # it is only for the mention in the room
+            self._log.warning("slack_user_unknown", contact=contact.id, error=str(error))
+            return None
+
+    def _untried(self, incident: Incident, raised: Raised, contact_id: str, contact: Contact) -> tuple[list[Way], list[str]]:
+        """(the ways that are left in this round, in order; why the others cannot be used)."""
+        wanted = wanted_ways(incident, raised, contact)
+        usable, reasons = [], []
+        for way in wanted:
+            known = self._ways.get(way)
+            missing = known.missing(contact) if known else f"{way.value} is not set up here"
+            if missing:
+                reasons.append(f"{way.value}: {missing}")
+            else:
+                usable.append(way)
+        tried = _tried(incident.attempts(raised.key, contact_id))
+        return [way for way in usable if way.value not in tried], reasons
+
+    def _way_failed(
+        self, task: Task, raised: Raised, contact: Contact, attempt: int, untried: list[Way], error: MusterError, *, passing: bool
+    ) -> RecordPage:
+        return _failed(
+            task,
+            raised,
+            str(task.data["contact_id"]),
+            attempt,
+            way=untried[0].value,
+            reason=str(error),
+            name=contact.name,
+            passing=passing,
+            exhausted=len(untried) == 1,
+        )
+
+    def _summons(self, task: Task, incident: Incident, raised: Raised, contact: Contact) -> Summons:
+        return summons_of(
+            incident,
+            raised,
+            contact,
+            contact_id=str(task.data["contact_id"]),
+            look_first=task.attempt > 1,
+            since=task.due_at - timedelta(seconds=5),
+            answer_url=self._answer_url(incident, raised.key, str(task.data["contact_id"])),
+            room_url=self._room_url(incident),
+            task=task,
+        )
+
+
+class AnswerUrl(Protocol):
+    """Where a key that is pressed on the phone goes."""
+
+    def __call__(self, incident: Incident, key: str, contact_id: str) -> str | None:
+        """None: there is no public address."""
+        ...
+
+
+class RoomUrl(Protocol):
+    """The address of a room for whoever reads it outside of Slack."""
+
+    def __call__(self, incident: Incident) -> str | None:
+        """None: there is no room yet."""
+        ...
+
+
+def wanted_ways(incident: Incident, raised: Raised, contact: Contact) -> list[Way]:
+    """The ways in which somebody is to be told: those of the severity, of the alarm, of the contact, in this order."""
+    first = (*incident.response.via, *raised.alarm.via) if raised.alarm.kind == "page" else ()
+    ordered = [way for way in dict.fromkeys((*first, *contact.ways)) if way in contact.ways]
+    if raised.alarm.kind in ("standby", "notice"):
+        return [way for way in ordered if way in QUIET]
+    return ordered
+
+
+def _tried(attempts: tuple[Page, ...]) -> set[str]:
+    """What need not be tried in this round: what was refused for good, and whatever failed since the round began."""
+    tried: set[str] = set()
+    for page in attempts:
+        tried.add(page.via)
+        if page.exhausted:
+            tried = {earlier.via for earlier in attempts if earlier.failure and not earlier.passing}
+    return tried
+
+
+def summons_of(
+    incident: Incident,
+    raised: Raised,
+    contact: Contact,
+    *,
+    contact_id: str,
+    look_first: bool,
+    since: datetime,
+    answer_url: str | None,
+    room_url: str | None,
+    task: Task,
+) -> Summons:
+    """One page, as a way needs it."""
+    return Summons(
+        key=f"{incident.id}/g{raised.generation}/{raised.key}/{contact_id}",
+        contact=contact,
+        kind=raised.alarm.kind,
+        number=incident.number,
+        severity=incident.severity.value,
+        title="a private incident" if incident.private else incident.title,
+        why=why(incident, raised),
+        drill=incident.drill,
+        opened_at=incident.opened.at,
+        room_url=room_url,
+        answer_url=answer_url if raised.alarm.kind in ("page", "check_in") else None,
+        look_first=look_first,
+        since=since,
+        lease=task.lease,
+        incident=incident,
+        alarm_key=raised.key,
+    )
+
+
+def why(incident: Incident, raised: Raised) -> str:
+    """Why somebody is told, as half a sentence."""
+    if raised.by:
+        return f"you were asked for{f': {raised.reason}' if raised.reason else ''}"
+    match raised.alarm.kind:
+        case "standby":
+            return "be ready to help; you need not do anything yet"
+        case "notice":
+            return f"for your information; it is {LABELS[incident.status]}"
+        case "check_in":
+            return "you have it; are you still on it"
+    overdue = f" ({raised.overdue} steps of the escalation are overdue)" if raised.overdue > 1 else ""
+    if raised.alarm.when:
+        return f"of this: {raised.alarm.title}{overdue}"
+    first = raised.alarm.level == 1
+    return ("you are on call" if first else "nobody has acknowledged yet") + overdue
+
+
+def _failed(
+    task: Task,
+    raised: Raised,
+    contact_id: str,
+    attempt: int,
+    *,
+    way: str,
+    reason: str,
+    name: str = "",
+    passing: bool = False,
+    exhausted: bool = True,
+) -> RecordPage:
+    return RecordPage(
+        key=raised.key,
+        contact_id=contact_id,
+        attempt=attempt,
+        via=way,
+        name=name,
+        due_at=task.due_at,
+        failure=reason,
+        passing=passing,
+        exhausted=exhausted,
+    )
+
+
+class FollowPerformer:
+    """Performs the follow task: a call that rang out is a page that failed; an acknowledgement at the provider is one here."""
+
+    def __init__(self, *, ways: Mapping[Way, PageWay], desk: Desk, duty: Duty, clock: Clock) -> None:
+        self._ways = ways
+        self._desk = desk
+        self._duty = duty
+        self._clock = clock
+
+    async def __call__(self, task: Task, incident: Incident) -> Performed:
+        """What became of the page; asked again in a while when nobody knows yet."""
+        key, contact_id, via = str(task.data["key"]), str(task.data["contact_id"]), str(task.data["via"])
+        wanted: Literal["open", "acknowledged", "over"] = task.data["wanted"]
+        sent = [page for page in incident.attempts(key, contact_id) if page.via == via and not page.failure and not page.ended]
+        way = self._ways.get(Way(via))
+        if not sent or way is None:
+            return Performed(command=_followed(task, ended=True))
+        page = sent[-1]
+        summons = await self._summons(task, incident, page)
+        if summons is None or self._clock.now() - page.at > timedelta(seconds=FOLLOW_MOST_S):
+            return Performed(command=_followed(task, ended=True))
+        followed = await way.follow(page.reference, summons, wanted=wanted)
+        match followed.state:
+            case "pending":
+                return Performed(again_at=self._clock.now() + timedelta(seconds=FOLLOW_EVERY_S))
+            case "acknowledged":
+                await self._acknowledge(incident, contact_id, summons.contact, via, followed.by)
+                return Performed(command=_followed(task, ended=False))
+            case "failed":
+                return Performed(command=_followed(task, ended=True, failure=followed.reason))
+            case _:
+                return Performed(command=_followed(task, ended=followed.state == "answered" or wanted == "over"))
+
+    async def _summons(self, task: Task, incident: Incident, page: Page) -> Summons | None:
+        raised = incident.raised.get(page.key)
+        if raised is None:
+            return None
+        contact = incident.contact(raised, page.contact_id) or Contact(id=page.contact_id, name=page.name)
+        return summons_of(
+            incident,
+            raised,
+            contact,
+            contact_id=page.contact_id,
+            look_first=True,
+            since=page.at,
+            answer_url=None,
+            room_url=None,
+            task=task,
+        )
+
+    async def _acknowledge(self, incident: Incident, contact_id: str, contact: Contact, via: str, email: str) -> None:
+        by = await who_acknowledged(self._duty, contact_id, contact, email)
+        await acknowledge_elsewhere(self._desk, incident, by=by, via=via)
+
+
+async def who_acknowledged(duty: Duty, contact_id: str, contact: Contact, email: str = "") -> str:
+    """The ``by`` of an acknowledgement that came from outside of Slack: the Slack user where that is known, else the contact."""
+    for known in ([Contact(id=contact.id, name=contact.name, slack=email)] if email else []) + [contact]:
+        try:
+            user = await duty.slack_id(known)
+        except MusterError:  # the acknowledgement counts, whoever it was
+            user = None
+        if user:
+            return user
+    return f"{CONTACT_PREFIX}{contact_id}"
+
+
+async def acknowledge_elsewhere(desk: Desk, incident: Incident, *, by: str, via: str) -> bool:
+    """Somebody acknowledged at a provider. False: somebody else has it already, or it is over."""
+    try:
+        await desk.handle(incident.id, Acknowledge(via=via), by=by)
+    except (TemporaryError, UnknownOutcome):
+        raise
+    except MusterError:
+        return False
+    return True
+
+
+def _followed(task: Task, *, ended: bool, failure: str = "") -> RecordFollowed:
+    return RecordFollowed(
+        key=str(task.data["key"]),
+        contact_id=str(task.data["contact_id"]),
+        via=str(task.data["via"]),
+        wanted=task.data["wanted"],
+        ended=ended,
+        failure=failure,
+    )
