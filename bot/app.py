@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,27 +22,23 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.asyncio import Redis
 from slack_bolt.async_app import AsyncApp
 
-from bot.actions import runner
 from bot.actions.registry import load_actions
-from bot.actions.spec import ActionContext, ActionSpec
+from bot.actions.spec import ActionSpec
 from bot.domain.catalog import Catalog
-from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
-from bot.domain.escalation import PagerDutyOnCall, Way
-from bot.domain.incident import Incident
-from bot.domain.outcome import Outcome, Preview
+from bot.domain.errors import ConfigError, MusterError, TemporaryError
+from bot.domain.reach import gaps
 from bot.domain.tasks import TaskKind
 from bot.http.front import Front, SlackAnswer, make_front, protocol_logger
 from bot.logs import Redactor
 from bot.metrics import Metrics
-from bot.notify.table import NotifyConfig
-from bot.notify.table import ways as notify_ways
+from bot.notices import IncidentsChannel
 from bot.providers import http as provider_http
-from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
 from bot.reload import Reloader
+from bot.services.audit import book_audit, last_well_at
 from bot.services.desk import Desk
 from bot.services.ending import end_all
-from bot.services.paging import FollowPerformer, PagePerformer
+from bot.services.handover import Handovers
 from bot.services.performers import (
     DiagnosePerformer,
     PreviewPerformer,
@@ -51,32 +47,37 @@ from bot.services.performers import (
     reach_due,
     run_failed,
 )
-from bot.services.ports import PageWay
 from bot.services.worker import Work, Worker
 from bot.settings import Settings, SlackSecrets
 from bot.slack.blocks.messages import draw
 from bot.slack.client import SlackApi, make_client, make_session
-from bot.slack.duty import DutyRoster
 from bot.slack.limits import Limits
 from bot.slack.listeners.bolt import dispatch, make_app
 from bot.slack.listeners.events import HANDLED, PromptPerformer, trigger_of
 from bot.slack.listeners.tools import Answers, Tools
-from bot.slack.pages import SlackWay
 from bot.slack.people import People
 from bot.slack.room import RoomPerformer
 from bot.slack.socket_mode import SocketMode, SocketTimes
-from bot.slack.workspace import Workspace, find_incidents_channel, introduce, room_address
+from bot.slack.workspace import Workspace, find_incidents_channel, introduce
 from bot.storage.durability import inspect
 from bot.storage.embedded import embedded_redis
 from bot.storage.redis import FRONT_TIMEOUT_S, WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
 from bot.storage.runbook_files import LoadResult, load_catalog
 from bot.storage.yaml_strict import Fault
+from bot.wiring import (
+    Actions,
+    Readiness,
+    make_duty,
+    make_phone_door,
+    make_ways,
+    paging_work,
+    provider_config,
+    watching_work,
+)
 
 HEARTBEAT_S = 0.5
 GRACE_S = 8.0
 """Heroku-style platforms kill 30 s after SIGTERM, Kubernetes too; what runs gets this long, the rest is handed back."""
-READY_S = 5.0
-"""How long an answer of Slack to "are you there?" is believed."""
 
 log = structlog.get_logger("muster.app")
 
@@ -92,26 +93,6 @@ class Muster:
     store: RedisStore
     workspace: Workspace
     reloader: Reloader
-
-
-class _Actions:
-    """The registry as the performers see it."""
-
-    def __init__(self, specs: Mapping[str, ActionSpec], providers: Providers) -> None:
-        self._specs = specs
-        self._context = ActionContext(providers=providers)
-
-    def _spec(self, action: str) -> ActionSpec:
-        spec = self._specs.get(action)
-        if spec is None:
-            raise PermanentError(f"this version of Muster has no action {action}; do the step by hand", code="no_action")
-        return spec
-
-    async def execute(self, action: str, params: dict[str, Any]) -> Outcome:
-        return await runner.execute(self._spec(action), params, self._context)
-
-    async def preview(self, action: str, params: dict[str, Any]) -> Preview:
-        return await runner.preview(self._spec(action), params, self._context)
 
 
 def read_files(settings: Settings, specs: Mapping[str, ActionSpec], folder: Path) -> LoadResult:
@@ -130,41 +111,6 @@ def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> tuple[C
         faults = [str(fault) for fault in result.faults if fault.level == "error"]
         raise ConfigError("\n".join([*faults, "muster check tells the same; mend the files and start again"]))
     return result.catalog, result.faults
-
-
-def provider_config(settings: Settings) -> ProviderConfig:
-    """The part of the settings that the providers need."""
-    return ProviderConfig(
-        clerk_secret_key=settings.clerk_secret_key,
-        clerk_api_url=settings.clerk_api_url,
-        clerk_status_url=settings.clerk_status_url,
-        vercel_token=settings.vercel_token,
-        vercel_api_url=settings.vercel_api_url,
-        vercel_team_id=settings.vercel_team_id,
-        vercel_project=settings.vercel_project,
-        pagerduty_routing_key=settings.pagerduty_routing_key,
-        pagerduty_events_url=settings.pagerduty_events_url,
-        pagerduty_api_token=settings.pagerduty_api_token,
-        pagerduty_api_url=settings.pagerduty_api_url,
-        twilio_account_sid=settings.twilio_account_sid,
-        twilio_auth_token=settings.twilio_auth_token,
-        twilio_from=settings.twilio_from,
-        twilio_api_url=settings.twilio_api_url,
-    )
-
-
-def notify_config(settings: Settings, workspace: Workspace) -> NotifyConfig:
-    """The part of the settings that the ways to reach people need."""
-    return NotifyConfig(smtp_url=settings.smtp_url, smtp_from=settings.smtp_from, namespace=f"muster-{workspace.team_id}")
-
-
-async def _on_call(providers: Providers, where: PagerDutyOnCall) -> Sequence[tuple[str, str]]:
-    rest = providers.pagerduty_rest()
-    return await rest.on_call(schedule=where.schedule, escalation_policy=where.escalation_policy, level=where.level)
-
-
-def _answer_url(public_url: str | None, incident: Incident, key: str, contact_id: str) -> str | None:
-    return f"{public_url.rstrip('/')}/pages/phone/{incident.id}~{key}~{contact_id}" if public_url else None
 
 
 @contextlib.asynccontextmanager
@@ -193,6 +139,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
 
         desk = Desk(store=front, clock=clock, catalog=catalog)
         people = People(slack)
+        duty = make_duty(settings, providers=providers, people=people, desk=desk, clock=clock, covers=patient)
         answers = Answers(session, api_url=settings.slack_api_url)
         stack.push_async_callback(answers.close, grace_s=GRACE_S)
         tools = Tools(
@@ -202,6 +149,9 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             people=people,
             answers=answers,
             actions=specs,
+            duty=duty,
+            covers=front,
+            incidents_channel_id=incidents_channel_id,
             team_id=workspace.team_id,
             app_id=workspace.app_id,
             bot_user_id=workspace.bot_user_id,
@@ -218,24 +168,19 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             incidents_channel_id=incidents_channel_id,
             bot_user_id=workspace.bot_user_id,
         )
-        actions = _Actions(specs, providers)
-        ways: dict[Way, PageWay] = {
-            Way.SLACK: SlackWay(slack=slack, people=people, desk=desk),
-            **notify_ways(notify_config(settings, workspace), providers),
-        }
-        duty = DutyRoster(
+        actions = Actions(specs, providers)
+        ways = make_ways(settings, workspace=workspace, providers=providers, slack=slack, people=people, desk=desk)
+        paging = paging_work(settings, workspace=workspace, ways=ways, duty=duty, desk=desk, clock=clock, store=patient)
+        handovers = Handovers(desk=desk, clock=clock)
+        watching = watching_work(
+            settings,
+            channel=IncidentsChannel(slack, incidents_channel_id),
+            handovers=handovers,
+            duty=duty,
             desk=desk,
             clock=clock,
-            people=people,
-            covers=patient,
-            on_call=functools.partial(_on_call, providers) if settings.pagerduty_api_token else None,
-        )
-        pages = PagePerformer(
-            ways=ways,
-            duty=duty,
-            clock=clock,
-            answer_url=functools.partial(_answer_url, settings.muster_url),
-            room_url=lambda incident: room_address(workspace, incident),
+            store=patient,
+            metrics=metrics,
         )
         prompt = PromptPerformer(slack=slack, titles=lambda identity: _title(desk, identity))
         worker = Worker(
@@ -245,12 +190,12 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             work={
                 TaskKind.ROOM: Work(perform=room),
                 TaskKind.CLOCK: Work(perform=reach_due),
-                TaskKind.PAGE: Work(perform=pages, failed=pages.failed, most_attempts=5),
-                TaskKind.FOLLOW: Work(perform=FollowPerformer(ways=ways, desk=desk, duty=duty, clock=clock)),
+                **paging,
                 TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
                 TaskKind.RUN: Work(perform=RunPerformer(actions), failed=run_failed, most_attempts=10),
                 TaskKind.DIAGNOSE: Work(perform=DiagnosePerformer(actions), failed=diagnose_failed, most_attempts=3),
                 TaskKind.PROMPT: Work(alone=prompt),
+                **watching,
             },
             on_outcome=lambda kind, outcome: metrics.performed(kind.value, outcome),
         )
@@ -276,9 +221,11 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         await warming  # what comes due first after a restart are pages
         work = asyncio.create_task(worker.run(), name="worker")
         stack.push_async_callback(_end_worker, worker, work)
-        _heartbeat(stack, worker, front, metrics)
+        await book_audit(patient, clock)
+        await handovers.book()
+        _heartbeat(stack, worker, front, clock, metrics)
         sockets = _sockets(settings, secrets, session, app, tools, metrics, socket_times)
-        readiness = _Readiness(front, slack, work, sockets)
+        readiness = Readiness(front, slack, work, sockets)
         port = await _listen(
             stack,
             bound,
@@ -289,6 +236,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
                 ready=readiness.missing,
                 metrics=metrics.text,
                 observe=metrics.answered,
+                phone=make_phone_door(settings, desk=desk, duty=duty),
             ),
         )
         folder = settings.runbooks_dir()
@@ -301,12 +249,15 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             channel_id=incidents_channel_id,
             redact=Redactor(settings.secret_values()).text,
             registry=metrics.registry,
+            on_catalog=handovers.book,
         )
         if sockets:
             stack.push_async_callback(sockets.close)
             await sockets.start()
         for warning in warnings:  # only now: what keeps Muster from starting is said in one line
             log.warning("catalog_warning", fault=str(warning))
+        for gap in gaps(catalog):
+            log.warning("not_reached_as_wanted", gap=gap)
         log.info("ready", port=port, team=workspace.team_id, runbooks=len(catalog.runbooks))
         yield Muster(
             url=f"http://127.0.0.1:{port}",
@@ -399,7 +350,7 @@ async def _check_durability(client: Redis, settings: Settings) -> None:
     durability.require()
 
 
-def _heartbeat(stack: AsyncExitStack, worker: Worker, store: RedisStore, metrics: Metrics) -> None:
+def _heartbeat(stack: AsyncExitStack, worker: Worker, store: RedisStore, clock: RedisClock, metrics: Metrics) -> None:
     """Every replica looks every half second, whatever was missed. What must survive is in the due set, never in here."""
 
     async def beat() -> None:
@@ -408,47 +359,20 @@ def _heartbeat(stack: AsyncExitStack, worker: Worker, store: RedisStore, metrics
     async def measure() -> None:
         with contextlib.suppress(MusterError):  # /readyz says it when Redis is away
             metrics.due_age(await store.due_age_s())
+            well_at = last_well_at(await store.audit_record())
+            if well_at:
+                metrics.audit_age(max(0.0, (clock.now() - well_at).total_seconds()))
+
+    async def watch() -> None:
+        with contextlib.suppress(MusterError):
+            await book_audit(store, clock)
 
     scheduler = AsyncIOScheduler(job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}, timezone="UTC")
     scheduler.add_job(beat, "interval", seconds=HEARTBEAT_S, id="heartbeat")
     scheduler.add_job(measure, "interval", seconds=5, id="due-age")
+    scheduler.add_job(watch, "interval", seconds=60, id="audit")
     scheduler.start()
     stack.callback(scheduler.shutdown, wait=False)
-
-
-class _Readiness:
-    """Whether Redis and Slack answer; Slack's word is believed for ``READY_S``."""
-
-    def __init__(self, store: RedisStore, slack: SlackApi, work: asyncio.Task[None], sockets: SocketMode | None) -> None:
-        self._sockets = sockets
-        self._store = store
-        self._slack = slack
-        self._work = work
-        self._asked_at = -READY_S
-        self._slack_fault = ""
-
-    async def missing(self) -> list[str]:
-        """Why not; empty when ready."""
-        faults: list[str] = []
-        if self._work.done():
-            faults.append("the worker has stopped; restart Muster")
-        if self._sockets:
-            faults.extend(self._sockets.missing())
-        try:
-            await self._store.ping()
-        except MusterError as error:
-            faults.append(str(error))
-        now = asyncio.get_running_loop().time()
-        if now - self._asked_at >= READY_S:
-            self._asked_at = now
-            try:
-                await self._slack.call("auth.test")
-                self._slack_fault = ""
-            except MusterError as error:
-                self._slack_fault = str(error)
-        if self._slack_fault:
-            faults.append(self._slack_fault)
-        return faults
 
 
 def _bind(settings: Settings) -> socket.socket:

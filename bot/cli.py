@@ -21,14 +21,28 @@ _MODULES = {
     "demo": "bot.terminal.demo",
     "check": "bot.terminal.check",
     "doctor": "bot.terminal.doctor",
+    "canary": "bot.terminal.canary",
     "manifest": "bot.terminal.manifest",
     "schema": "bot.terminal.schema",
 }
 
+_WAYS = ("slack", "pagerduty", "phone", "sms", "email")
+"""Those of ``bot.domain.escalation.Way``, which is not imported for a --help."""
 _QUICK = frozenset({"check", "schema"})
 _DECORATIONS = ("rich", "click", "greenlet")
 """structlog and httpx import them, 60 ms and 5 MiB, if they happen to be installed: colours of command lines, another kind of
 thread. Muster uses none of it."""
+
+
+def _seconds(text: str) -> float:
+    """More than none, at most an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds between 0 and 3600")
+    return value
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -44,6 +58,12 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--format", choices=("text", "json"), default="text")
     doctor = commands.add_parser("doctor", help="check tokens, scopes, Redis, contacts, providers", allow_abbrev=False)
     doctor.add_argument("--format", choices=("text", "json"), default="text")
+    canary = commands.add_parser("canary", help="send a test page through the running bot", allow_abbrev=False)
+    canary.add_argument("--contact", metavar="ID", help="of contacts.yml (default: the first of the default ladder)")
+    canary.add_argument("--via", choices=_WAYS, help="the way to try (default: their first)")
+    canary.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
+    canary.add_argument("--wait-for-answer", action="store_true", help="wait until somebody takes the call, or acknowledges")
+    canary.add_argument("--format", choices=("text", "json"), default="text")
     manifest = commands.add_parser("manifest", help="print the manifest of the Slack app", allow_abbrev=False)
     manifest.add_argument("--url", help="public address of the bot, https://… (default: MUSTER_URL)")
     manifest.add_argument(

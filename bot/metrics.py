@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.domain.facts import PageFailed, PageSent
 from bot.domain.timeline import Entry
 
 _ACK_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 3.0)
+_LATE_BUCKETS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _CALL_BUCKETS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -43,6 +47,24 @@ class Metrics:
             "muster_socket_reconnects", "Socket Mode connections replaced, or not opened", ["reason"], registry=self.registry
         )
         self._due_age = Gauge("muster_due_age_seconds", "How long the oldest due task has been due", registry=self.registry)
+        self._late = Histogram(
+            "muster_page_late_seconds",
+            "From the moment when somebody was to be told to the moment when a way took the page",
+            buckets=_LATE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._audit_failures = Counter(
+            "muster_audit_failures", "Audits that found something, by what it was", ["kind"], registry=self.registry
+        )
+        for kind in ("overdue", "missing", "orphans", "heartbeat"):
+            self._audit_failures.labels(kind)
+        self._rebooked = Counter("muster_audit_booked_again", "Tasks that the audit had to book again", registry=self.registry)
+        self._audit_age = Gauge(
+            "muster_audit_age_seconds",
+            "How long ago an audit of any replica found everything well; NaN before the first",
+            registry=self.registry,
+        )
+        self._audit_age.set(math.nan)
 
     def answered(self, kind: str, seconds: float) -> None:
         """An answer to Slack took ``seconds``."""
@@ -61,8 +83,9 @@ class Metrics:
         """A fact was written."""
         if isinstance(entry.fact, PageSent):
             self._pages.labels(entry.fact.via, "sent").inc()
+            self._late.observe(entry.fact.late_s)
         elif isinstance(entry.fact, PageFailed):
-            self._pages.labels(entry.fact.via, "failed").inc()
+            self._pages.labels(entry.fact.via or "none", "failed").inc()
 
     def socket_connections(self, up: int) -> None:
         """So many Socket Mode connections are up."""
@@ -79,6 +102,16 @@ class Metrics:
     def due_age(self, seconds: float) -> None:
         """The oldest due task has been due for ``seconds``."""
         self._due_age.set(seconds)
+
+    def audit_found(self, kinds: Iterable[str], *, booked_again: int = 0) -> None:
+        """An audit of this replica found something; ``kinds`` are those of its troubles."""
+        for kind in kinds:
+            self._audit_failures.labels(kind).inc()
+        self._rebooked.inc(booked_again)
+
+    def audit_age(self, seconds: float) -> None:
+        """The last audit that found everything well was ``seconds`` ago."""
+        self._audit_age.set(seconds)
 
     def text(self) -> bytes:
         """Prometheus' text format."""

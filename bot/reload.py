@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -45,7 +45,7 @@ log = structlog.get_logger("muster.reload")
 
 class Reloader:
     """See the module. ``read`` reads the files of ``folder`` (it blocks, and runs in a thread); ``redact`` takes secrets out
-    of a text."""
+    of a text; ``on_catalog`` books what follows from new files."""
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Reloader:
         channel_id: str,
         redact: Callable[[str], str],
         registry: CollectorRegistry,
+        on_catalog: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._desk = desk
         self._clock = clock
@@ -66,6 +67,7 @@ class Reloader:
         self._slack = slack
         self._channel_id = channel_id
         self._redact = redact
+        self._on_catalog = on_catalog
         self._one_at_a_time = asyncio.Lock()
         self._refusals = 0
         self._reloads = Counter("muster_reloads", "Reloads of the runbooks by outcome", ["outcome"], registry=registry)
@@ -94,6 +96,7 @@ class Reloader:
                 await self._refuse([fault for fault in result.faults if fault.level == "error"])
                 return False
             self._replace(result.catalog, result.faults)
+            await self._follow_up()
             return True
 
     def _replace(self, catalog: Catalog, faults: Sequence[Fault]) -> None:
@@ -104,6 +107,13 @@ class Reloader:
             if fault.level == "warning":
                 log.warning("catalog_warning", fault=str(fault))
         log.info("catalog_reloaded", runbooks=len(catalog.runbooks), **_difference(before, catalog))
+
+    async def _follow_up(self) -> None:
+        try:
+            if self._on_catalog:
+                await self._on_catalog()
+        except MusterError as error:  # the files are in use all the same; the audit books what is missing
+            log.warning("catalog_not_followed_up", error=str(error))
 
     async def _refuse(self, errors: Sequence[Fault]) -> None:
         self._reloads.labels("refused").inc()

@@ -117,6 +117,15 @@ def test_all_faults_at_once_without_any_value() -> None:
         ("PROMETHEUS_URL", "http://h/#x", "must not have a query"),
         ("AUTHOS_URL", "https://h h", "spaces"),
         ("DATABASE_URL", "mysql://h/db", "postgresql:// or postgres://"),
+        ("TWILIO_ACCOUNT_SID", "SK0123", "begin with AC"),
+        ("TWILIO_ACCOUNT_SID", "AC/../x", "begin with AC"),
+        ("TWILIO_FROM", "555 0100", "in international form"),
+        ("TWILIO_FROM", "+1-XXX", "in international form"),
+        ("SMTP_URL", "mail.example.com", "smtps:// or smtp://"),
+        ("SMTP_FROM", "Muster <muster@example.com>", "write it bare"),
+        ("SMTP_FROM", "muster", "e-mail address"),
+        ("MUSTER_HEARTBEAT_URL", "hc.example.com/x", "https:// or http://"),
+        ("PAGERDUTY_API_URL", "https://h?x=1", "must not have a query"),
     ],
 )
 def test_each_fault_says_what_is_expected(name: str, value: str, part: str) -> None:
@@ -260,3 +269,23 @@ def test_the_contract_names_are_there() -> None:
         PROMETHEUS_URL DATABASE_URL
     """
     assert set(expected.split()) <= set(variable_names())
+
+
+def test_ways_to_reach_people_are_set_up() -> None:
+    """Numbers lose the blanks that people write; what opens something is a secret, the address of the heartbeat too."""
+    settings = load(
+        PAGERDUTY_ROUTING_KEY="key-canary",
+        PAGERDUTY_API_TOKEN="token-canary",
+        TWILIO_ACCOUNT_SID="AC0123",
+        TWILIO_AUTH_TOKEN="auth-canary",
+        TWILIO_FROM="+1 (555) 555-0100",
+        SMTP_URL="smtps://bot%40example.com:p%40ss-canary@mail.example.com",
+        SMTP_FROM="muster@example.com",
+        MUSTER_HEARTBEAT_URL="https://hc.example.com/canary",
+    )
+    assert settings.twilio_from == "+15555550100"
+    assert settings.pagerduty_events_url == "https://events.pagerduty.com"
+    assert settings.pagerduty_api_url == "https://api.pagerduty.com"
+    assert "canary" not in repr(settings) + settings.model_dump_json()
+    secrets = settings.secret_values()
+    assert {"key-canary", "token-canary", "auth-canary", "p@ss-canary", "https://hc.example.com/canary"} <= set(secrets)

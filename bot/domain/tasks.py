@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 NO_INCIDENT = "none"
 """Stands where a task belongs to no incident."""
+AUDIT_ID = "audit"
+"""There is one audit, for all replicas."""
 
 
 class TaskKind(StrEnum):
@@ -138,8 +140,8 @@ def prompt_task(channel_id: str, message_ts: str, phrase: str, runbook_ids: tupl
 
 
 def audit_task(due_at: datetime) -> TaskRequest:
-    """Audit; there is one, which asks for its own next time. Asked for while it is booked, nothing changes."""
-    return TaskRequest(id="audit", kind=TaskKind.AUDIT, incident_id=NO_INCIDENT, due_at=due_at)
+    """Audit; it asks for its own next time."""
+    return TaskRequest(id=AUDIT_ID, kind=TaskKind.AUDIT, incident_id=NO_INCIDENT, due_at=due_at)
 
 
 def handover_task(rotation_id: str, at: datetime) -> TaskRequest:

@@ -7,6 +7,7 @@ happens when something is due is decided in ``bot.domain.decisions.paging``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +21,10 @@ from bot.domain.tasks import TaskRequest, clock_task, follow_task, page_task
 
 TRIAGE_SILENCE_S = 300
 """In triage only the first level is paged until a responder confirms, or until nobody has for so long (design, section 7)."""
-NEXT_ROUND_S = 30
-"""When every way to reach somebody has failed for now, all are tried again after so long."""
+NEXT_ROUND_S = 15
+"""When every way to reach somebody has failed for now, all are tried again after so long, and after twice that the next time."""
+LONGEST_ROUND_S = 120
+"""… but never less often: what is broken for hours must neither fill the timeline nor delay the page when it is mended."""
 FOLLOW_AFTER_S = 5
 """A call rings for some seconds at least before there is anything to find out about it."""
 REMINDED_AT = (50, 80, 100)
@@ -76,19 +79,28 @@ def waiting_levels(incident: Incident) -> tuple[Waiting, ...]:
 def _levels(incident: Incident) -> Iterator[Waiting]:
     if incident.response.page == "never":
         return
-    reached = {raised.alarm.level for raised in incident.raised.values() if raised.alarm.level}
     brought_forward: datetime | None = None
     for number, level in enumerate(incident.plan.levels):
-        if level.level in reached:
+        missing = not_told(incident, level)
+        if not missing:
             brought_forward = _given_up_at(incident, level)
             continue
         if incident.acknowledged and level.until != UNTIL_OVER:
             continue
         due_at = _in_hours(incident, level, incident.ladder_started_at, level.after_s)
         if brought_forward:
-            due_at = min(due_at, brought_forward)
+            due_at = min(due_at, _in_hours(incident, level, brought_forward, 0))
         brought_forward = None
-        yield Waiting(alarm=level, due_at=due_at if number == 0 else _after_triage(incident, level, due_at))
+        alarm = level if missing == level.notify else level.model_copy(update={"notify": missing})
+        yield Waiting(alarm=alarm, due_at=due_at if number == 0 else _after_triage(incident, level, due_at))
+
+
+def not_told(incident: Incident, level: Alarm) -> tuple[str, ...]:
+    """Who of a level of the ladder was not told yet in this round; () where it was reached. All of them, or whoever only the
+    plan of a runbook that was chosen later has there."""
+    reached = [raised.alarm for raised in incident.raised.values() if raised.alarm.level == level.level]
+    told = {identity for alarm in reached for identity in alarm.notify}
+    return tuple(identity for identity in level.notify if identity not in told)
 
 
 def _given_up_at(incident: Incident, level: Alarm) -> datetime | None:
@@ -158,7 +170,7 @@ def _true_since(incident: Incident, trigger: Trigger) -> datetime | None:
         case Trigger.SECURITY:
             return incident.security_since
         case Trigger.RESPONSE_BREACHED:
-            return None if incident.acknowledged else incident.respond_by
+            return None if _was_answered(incident) else incident.respond_by
         case _:
             return incident.resolve_by
 
@@ -183,7 +195,10 @@ def check_in(incident: Incident) -> Waiting | None:
     after_s = incident.response.check_in_after_s
     if incident.acknowledged is None or incident.is_over or after_s is None or asked_at(incident):
         return None
-    holder = incident.acknowledged.by.removeprefix(CONTACT_PREFIX)
+    by = incident.acknowledged.by
+    if not by.startswith((CONTACT_PREFIX, "U", "W")):  # the terminal has nobody to ask
+        return None
+    holder = by.removeprefix(CONTACT_PREFIX)
     alarm = Alarm(id="check-in", title="still on it?", kind="check_in", until=UNTIL_OVER, notify=(holder,))
     return Waiting(alarm=alarm, due_at=_heard_at(incident) + timedelta(seconds=after_s))
 
@@ -220,11 +235,16 @@ def _heard_at(incident: Incident) -> datetime:
 # -- targets -------------------------------------------------------------------------------------------------------
 
 
+def _was_answered(incident: Incident) -> bool:
+    """Somebody acknowledged or ended it once: the response that was promised after the opening was given, or came too late."""
+    return incident.generation > 1
+
+
 def waiting_reminders(incident: Incident) -> tuple[Reminder, ...]:
     """What will still be said about the targets of the severity, first due first. What was said is not said again."""
     if incident.is_over:
         return ()
-    open_targets = [Target.RESOLUTION] if incident.acknowledged else [Target.RESPONSE, Target.RESOLUTION]
+    open_targets = [Target.RESOLUTION] if _was_answered(incident) else [Target.RESPONSE, Target.RESOLUTION]
     reminders = [
         Reminder(target=target, percent=percent, due_at=incident.target_at(target, percent))
         for target in open_targets
@@ -279,10 +299,13 @@ def is_wanted(incident: Incident, raised: Raised) -> bool:
 
 
 def _page_tasks(incident: Incident) -> Iterator[TaskRequest]:
+    places: Counter[datetime] = Counter()
     for raised in incident.raised.values():
+        first = places[raised.at]
+        places[raised.at] += len(raised.contact_ids)
         if not is_wanted(incident, raised):
             continue
-        for place, contact_id in enumerate(raised.contact_ids):
+        for place, contact_id in enumerate(raised.contact_ids, start=first):
             attempts = incident.attempts(raised.key, contact_id)
             due_at = _page_due_at(raised, attempts)
             if due_at:
@@ -300,19 +323,27 @@ def _page_due_at(raised: Raised, attempts: tuple[Page, ...]) -> datetime | None:
     if not last.exhausted:
         return last.at
     if any(page.passing for page in attempts):
-        return last.at + timedelta(seconds=NEXT_ROUND_S)
+        rounds = sum(page.exhausted for page in attempts)
+        return last.at + timedelta(seconds=min(LONGEST_ROUND_S, NEXT_ROUND_S * 2 ** min(rounds - 1, 10)))
     return None
 
 
 def _follow_tasks(incident: Incident) -> Iterator[TaskRequest]:
-    wanted, since = "open", None
-    if incident.is_over:
-        wanted, since = "over", incident.status_changed.at if incident.status_changed else incident.opened.at
-    elif incident.acknowledged:
-        wanted, since = "acknowledged", incident.acknowledged.at
     for page in incident.pages:
+        wanted, due_at = _fate(incident, page)
         # Who lapsed had said so to the provider too: what it shows as acknowledged since then is our own word, and nobody's.
         is_known = bool(page.followed) if wanted == "open" else wanted in page.followed
         if page.follows and not page.ended and not is_known:
-            due_at = max(since, page.at) if since else page.at + timedelta(seconds=FOLLOW_AFTER_S)
             yield follow_task(incident.id, page.key, page.contact_id, page.via, wanted, due_at)
+
+
+def _fate(incident: Incident, page: Page) -> tuple[str, datetime]:
+    """(what its provider should know, since when). An acknowledgement settles the pages before it: whoever is called although
+    somebody has it has to be woken."""
+    if incident.is_over:
+        return "over", max(page.at, incident.status_changed.at if incident.status_changed else incident.opened.at)
+    if incident.acknowledged and page.at <= incident.acknowledged.at:
+        return "acknowledged", incident.acknowledged.at
+    if page.kind == "check_in" and not is_asking(incident, page.key):
+        return "acknowledged", max(page.at, _heard_at(incident))
+    return "open", page.at + timedelta(seconds=FOLLOW_AFTER_S)

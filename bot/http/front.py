@@ -1,4 +1,4 @@
-"""The front door: ``/slack/events``, ``/healthz``, ``/readyz``, ``/metrics``, on aiohttp.
+"""The front door: ``/slack/events``, ``/pages/phone/…``, ``/healthz``, ``/readyz``, ``/metrics``, on aiohttp.
 
 In this order, each before the next may see anything: size, encoding, signature on the raw bytes, parsing, the messages that
 match no phrase (they end here), Bolt. Slack repeats a delivery that is answered 5xx, so a fault never answers 200.
@@ -19,6 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from bot.http.phone import NOT_HERE, PhoneDoor
 from bot.http.signature import is_genuine
 
 BODY_MAX_BYTES = 1_048_576
@@ -44,7 +45,7 @@ class Front:
     ``signing_secret`` None: Slack's traffic comes by Socket Mode, and ``/slack/events`` is not there.
     ``handle`` passes a genuine request on. ``is_worth_handling`` says of an event whether anything wants it. ``ready`` gives
     the reasons why Muster is not ready; none: it is. ``metrics`` is the text for Prometheus. ``observe(kind, seconds)`` hears
-    how long each answer to Slack took.
+    how long each answer to Slack took. ``phone`` takes the keys that are pressed on telephones; None: nobody is asked for one.
     """
 
     signing_secret: bytes | None
@@ -53,6 +54,7 @@ class Front:
     ready: Callable[[], Awaitable[list[str]]]
     metrics: Callable[[], bytes]
     observe: Callable[[str, float], None]
+    phone: PhoneDoor | None = None
     now_s: Callable[[], float] = time.time
 
 
@@ -80,6 +82,7 @@ def make_front(front: Front) -> web.Application:
     app = web.Application(client_max_size=BODY_MAX_BYTES)
     door = _Door(front)
     app.router.add_post("/slack/events", door.slack)
+    app.router.add_post("/pages/phone/{token}", door.phone)
     app.router.add_get("/healthz", door.healthz)
     app.router.add_get("/readyz", door.readyz)
     app.router.add_get("/metrics", door.metrics)
@@ -105,21 +108,21 @@ class _Door:
         self._front.observe(kind, time.perf_counter() - started)
         return response
 
-    async def _read(self, request: web.Request, secret: bytes) -> tuple[web.Response | None, bytes]:
-        if request.content_length is not None and request.content_length > BODY_MAX_BYTES:
-            return _text(413, "too large"), b""
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            return _text(400, "send it without an encoding"), b""
+    async def phone(self, request: web.Request) -> web.Response:
+        """A key that was pressed while a page was read out."""
+        phone = self._front.phone
+        if phone is None:
+            return _text(404, NOT_HERE)
         try:
-            if request.content.is_eof():  # it came with its head, as nearly all do
-                raw = await request.read()
-            else:
-                async with asyncio.timeout(READ_TIMEOUT_S):
-                    raw = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _text(413, "too large"), b""
-        except TimeoutError:
-            return _text(408, "too slow"), b""
+            return await phone.answer(request, _body)
+        except _RefusedError as refused:
+            return refused.answer
+
+    async def _read(self, request: web.Request, secret: bytes) -> tuple[web.Response | None, bytes]:
+        try:
+            raw = await _body(request, BODY_MAX_BYTES)
+        except _RefusedError as refused:
+            return refused.answer, b""
         genuine = is_genuine(
             secret,
             raw,
@@ -167,6 +170,35 @@ class _Door:
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus' text format."""
         return web.Response(body=self._front.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+class _RefusedError(Exception):
+    """A request that is not looked at, and what it is answered."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.answer = _text(status, text)
+
+
+async def _body(request: web.Request, most: int) -> bytes:
+    """At most ``most`` bytes. Raises: _RefusedError."""
+    if request.content_length is not None and request.content_length > most:
+        raise _RefusedError(413, "too large")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise _RefusedError(400, "send it without an encoding")
+    try:
+        if request.content.is_eof():  # it came with its head, as nearly all do
+            raw = await request.read()
+        else:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                raw = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise _RefusedError(413, "too large") from error
+    except TimeoutError as error:
+        raise _RefusedError(408, "too slow") from error
+    if len(raw) > most:
+        raise _RefusedError(413, "too large")
+    return raw
 
 
 def _read_form(body: str) -> Any:

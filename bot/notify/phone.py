@@ -65,7 +65,7 @@ class PhoneWay:
 
     async def follow(self, reference: str, summons: Summons, *, wanted: Literal["open", "acknowledged", "over"]) -> Followed:
         """See ``PageWay``. Nobody is woken for what is settled: a call that nobody has answered yet is taken back."""
-        twilio, _, _ = prepared(self._twilio, self._config, summons)
+        twilio = needed(self._twilio, self._config)
         call = await twilio.get_call(reference)
         if wanted != "open":
             if call.status in _NOT_ANSWERED_YET:
@@ -89,9 +89,10 @@ class PhoneWay:
             raise
 
     async def _find(self, twilio: TwilioClient, summons: Summons, *, to: str, from_: str) -> Call | None:
-        """The call that an earlier attempt made. A queued one has no start yet, so no filter by date would find it."""
+        """The call that an earlier attempt made. A queued one has no start yet, so that no filter by date would find it; it is
+        looked for first, because it may begin to ring between the two looks."""
         earliest = earliest_of(summons)
-        for status in (None, "queued"):
+        for status in ("queued", None):
             calls = await twilio.find_calls(to=to, from_=from_, since=earliest.date(), status=status)
             for call in calls:
                 if _is_since(call.created_at, earliest) and self._known.may_be(call.sid, summons.key):
@@ -135,6 +136,14 @@ def prepared(twilio: TwilioClient | None, config: ProviderConfig, summons: Summo
     if missing or twilio is None:
         raise PermanentError(f"{summons.contact.name} cannot be reached by phone: {missing}", code="not_configured")
     return twilio, number_of(summons.contact.phone or ""), number_of(config.twilio_from or "")
+
+
+def needed(twilio: TwilioClient | None, config: ProviderConfig) -> TwilioClient:
+    """The client, whatever became of the contact's number meanwhile. Raises: PermanentError when there is none any more."""
+    if twilio is None:
+        unset = TWILIO_AUTH_TOKEN if config.twilio_account_sid else TWILIO_ACCOUNT_SID
+        raise PermanentError(f"Twilio cannot be asked: {unset} is not set", code="not_configured")
+    return twilio
 
 
 def about_contact(refusal: Refused, contact: Contact) -> PermanentError:

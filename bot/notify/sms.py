@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from bot.domain.escalation import Contact, Way
 from bot.notify.leases import guard
-from bot.notify.phone import References, about_contact, earliest_of, missing_for_twilio, prepared
+from bot.notify.phone import References, about_contact, earliest_of, missing_for_twilio, needed, prepared
 from bot.notify.wording import cut_at_word, headline, request, why
 from bot.providers.config import ProviderConfig
 from bot.providers.faults import Refused
@@ -57,8 +57,7 @@ class SmsWay:
         """See ``PageWay``. A text cannot be taken back, so there is nothing to tell."""
         if wanted != "open":
             return Followed(state="closed")
-        twilio, _, _ = prepared(self._twilio, self._config, summons)
-        message = await twilio.get_message(reference)
+        message = await needed(self._twilio, self._config).get_message(reference)
         if message.status in ("delivered", "read"):
             return Followed(state="answered")
         if message.status in _ENDS:
@@ -67,12 +66,14 @@ class SmsWay:
         return Followed(state="pending")
 
     async def _find(self, twilio: TwilioClient, summons: Summons, body: str, *, to: str, from_: str) -> str:
-        """The sid of what an earlier attempt sent, "" when nothing is there."""
+        """The sid of what an earlier attempt sent, "" when nothing is there. One that waits at Twilio has no day,
+        so that a look by the day alone would not find it."""
         earliest = earliest_of(summons)
-        for message in await twilio.find_messages(to=to, from_=from_, since=earliest.date()):
-            is_since = message.created_at is not None and message.created_at >= earliest
-            if is_since and message.body == body and self._known.may_be(message.sid, summons.key):
-                return message.sid
+        for since in (None, earliest.date()):
+            for message in await twilio.find_messages(to=to, from_=from_, since=since):
+                is_since = message.created_at is not None and message.created_at >= earliest
+                if is_since and message.body == body and self._known.may_be(message.sid, summons.key):
+                    return message.sid
         return ""
 
 

@@ -1,6 +1,6 @@
 """What a call says, as TwiML. https://www.twilio.com/docs/voice/twiml
 
-Built for `bot.notify.phone`; what answers a pressed key is built here as well, for who takes Twilio's request.
+Built for `bot.notify.phone`; what answers a pressed key is said by who takes it (`bot.http.phone`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,6 @@ def call_twiml(summons: Summons) -> str:
         if len(drawn) <= TWIML_MAX_CHARS:
             break
     return drawn
-
-
-def thanks_twiml(text: str) -> str:
-    """The answer to a pressed key: one sentence, and the call ends."""
-    return f"{_HEAD}<Response>{_say(text)}<Hangup/></Response>"
 
 
 def _draw(summons: Summons, answer_url: str | None, max_chars: int) -> str:

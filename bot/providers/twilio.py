@@ -112,9 +112,11 @@ class TwilioClient:
         form = {"To": to, "From": from_, "Body": body}
         return await self._post(_message, "Messages.json", form=form, before_sending=before_sending)
 
-    async def find_messages(self, *, to: str, from_: str, since: date) -> list[Message]:
-        """Texts to that number, sent on that day (UTC) or later."""
-        params: dict[str, str | int] = {"To": to, "From": from_, "DateSent>": since.isoformat(), "PageSize": PAGE_SIZE}
+    async def find_messages(self, *, to: str, from_: str, since: date | None) -> list[Message]:
+        """Texts to that number, sent on that day (UTC) or later; with None the newest ones, sent or not: one that waits at Twilio
+        has no such day yet."""
+        dated = {} if since is None else {"DateSent>": since.isoformat()}
+        params: dict[str, str | int] = {"To": to, "From": from_, **dated, "PageSize": PAGE_SIZE}
         return [_message(item) for item in _items(await self._get("Messages.json", params=params), "messages")]
 
     async def get_message(self, sid: str) -> Message:

@@ -5,7 +5,9 @@ Filled and changed by ``state`` only. Messages and views stay the JSON objects t
 
 from __future__ import annotations
 
+import zoneinfo
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Json = dict[str, Any]
@@ -18,6 +20,15 @@ BOT_ID = "B0MUSTER"
 BOT_USER_ID = "U0MUSTER"
 SLACKBOT_ID = "USLACKBOT"
 VERIFICATION_TOKEN = "sandbox-verification-token"  # noqa: S105 - Slack's legacy field, sent in every payload, proves nothing
+
+_ZONE_LABELS = {
+    "America/Los_Angeles": ("Pacific Standard Time", "Pacific Daylight Time"),
+    "America/New_York": ("Eastern Standard Time", "Eastern Daylight Time"),
+    "Asia/Kolkata": ("India Standard Time", "India Standard Time"),
+    "Europe/Berlin": ("Central European Time", "Central European Summer Time"),
+    "Europe/London": ("Greenwich Mean Time", "British Summer Time"),
+}
+"""Slack's ``tz_label`` by zone, in winter and in summer; other zones are labelled with their own name."""
 
 
 @dataclass
@@ -36,8 +47,12 @@ class User:
     tz: str = "Europe/Berlin"
     team_id: str = TEAM_ID
 
-    def as_slack(self, *, with_email: bool) -> Json:
-        """The user object of users.info; the address only for apps with ``users:read.email``."""
+    def as_slack(self, *, with_email: bool, at: float) -> Json:
+        """The user object of users.info at a moment (epoch seconds); the address only for apps with ``users:read.email``.
+
+        Slack's offset is that of the day: it changes with summer time.
+        """
+        tz_label, tz_offset = _zone(self.tz, at)
         profile: Json = {
             "real_name": self.real_name,
             "real_name_normalized": self.real_name,
@@ -61,8 +76,8 @@ class User:
             "color": self.color,
             "real_name": self.real_name,
             "tz": self.tz,
-            "tz_label": "Central European Time",
-            "tz_offset": 3600,
+            "tz_label": tz_label,
+            "tz_offset": tz_offset,
             "profile": profile,
             "is_admin": False,
             "is_owner": False,
@@ -74,6 +89,14 @@ class User:
             "updated": 1700000000,
             "is_email_confirmed": not self.is_bot,
         } | ({"is_stranger": True} if self.team_id != TEAM_ID else {})
+
+
+def _zone(name: str, at: float) -> tuple[str, int]:
+    """Slack's label of a zone at that moment, and its seconds east of UTC."""
+    moment = datetime.fromtimestamp(at, UTC).astimezone(zoneinfo.ZoneInfo(name))
+    winter, summer = _ZONE_LABELS.get(name, (name, name))
+    offset = moment.utcoffset() or timedelta()
+    return (summer if moment.dst() else winter), round(offset.total_seconds())
 
 
 @dataclass

@@ -14,7 +14,15 @@ GUEST = "U0GUEST"
 
 _PEOPLE = (
     User(DEVELOPER, "developer", "Developer", "Software engineer", "developer@example.com", color="1264a3"),
-    User(SUPPORT, "support-agent", "Support agent", "Customer support", "support@example.com", color="2bac76"),
+    User(
+        SUPPORT,
+        "support-agent",
+        "Support agent",
+        "Customer support",
+        "support@example.com",
+        color="2bac76",
+        tz="America/New_York",
+    ),
     User(ONCALL, "oncall", "On-call engineer", "Primary on-call", "oncall@example.com", color="e01e5a"),
     User(LEAD, "engineering-lead", "Engineering lead", "Engineering lead", "lead@example.com", color="ecb22e"),
     User(CTO, "cto", "CTO", "Chief technology officer", "cto@example.com", color="611f69"),

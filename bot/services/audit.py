@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from bot.domain.durations import format_duration
 from bot.domain.errors import MusterError
 from bot.domain.incident import Incident
-from bot.domain.tasks import TaskRequest, room_task
+from bot.domain.tasks import AUDIT_ID, NO_INCIDENT, TaskRequest, audit_task, room_task
 from bot.domain.timers import tasks_of
 from bot.services.desk import Desk
 from bot.services.ports import Clock, Commit, Committed, Task
@@ -81,7 +81,7 @@ class Audited:
     """What came out, for the metrics."""
 
     troubles: tuple[Trouble, ...]
-    booked_again: int
+    booked_again: int = 0
 
 
 class Tell(Protocol):
@@ -93,7 +93,8 @@ class Tell(Protocol):
 
 
 class AuditPerformer:
-    """See the module. ``heartbeat`` None: nobody outside watches."""
+    """See the module. ``heartbeat`` None: nobody outside watches. ``standing``: the tasks that must be booked whatever incidents
+    there are; those of files that were reloaded elsewhere may be others, so that they are missing is no trouble."""
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class AuditPerformer:
         clock: Clock,
         tell: Tell,
         heartbeat: Callable[[], Awaitable[None]] | None = None,
+        standing: Callable[[], Sequence[TaskRequest]] = tuple,
         on_audit: Callable[[Audited], None] | None = None,
     ) -> None:
         self._store = store
@@ -110,11 +112,15 @@ class AuditPerformer:
         self._clock = clock
         self._tell = tell
         self._heartbeat = heartbeat
+        self._standing = standing
         self._on_audit = on_audit or (lambda audited: None)
         self._log = structlog.get_logger("muster.audit")
 
     async def __call__(self, task: Task) -> datetime:
-        """Audit, and when to do it again. Raises: TemporaryError and UnknownOutcome when it could not be made; nothing was called."""
+        """Audit, and when to do it again.
+
+        Raises: TemporaryError and UnknownOutcome when it could not be made; nothing was called then.
+        """
         audited = await self.audit()
         self._on_audit(audited)
         for trouble in audited.troubles:
@@ -144,7 +150,10 @@ class AuditPerformer:
                 "see who else uses it."
             )
             troubles.append(Trouble(kind="missing", text=text))
-        _, orphans = await self._store.look_for(())
+        standing = {task.id: task for task in self._standing()}
+        missing, orphans = await self._store.look_for([*standing])
+        if missing:
+            await _book(self._store, [standing[identity] for identity in missing])
         if orphans:
             text = (
                 f"{_listed(orphans)} {'is' if len(orphans) == 1 else 'are'} due, and Redis does not hold what to do. "
@@ -167,30 +176,18 @@ class AuditPerformer:
             again[room.id] = room
         if not again:
             return []
-        nonce = secrets.token_hex(8)
-        committed = await self._store.commit(
-            Commit(
-                incident_id=incident.id,
-                expected_version=incident.version,
-                nonce=nonce,
-                tasks=[task.model_copy(update={"again": True}) for task in again.values()],
-                cancel=[*again],
-                delivery=f"audit:{nonce}",
-            )
-        )
-        if committed.status != "ok":
+        if not await _book(self._store, [*again.values()], incident=incident):
             return []
-        self._desk.wake()
-        return [*again]
+        return ["a task of a private incident"] if incident.private else [*again]
 
     async def _remember(self, audited: Audited) -> None:
         """Write it down, and tell the incidents channel of what it does not know yet, or that it is well again."""
         now = self._clock.now()
         before = AuditRecord.model_validate_json(await self._store.audit_record() or "{}")
         if not audited.troubles:
-            if before.told and before.since_at:
-                await self._said((), key=f"well:{before.since_at.isoformat()}", since=before.since_at)
-            await self._save(AuditRecord(well_at=now))
+            told = before.since_at if before.told else None
+            is_known = told is None or await self._said((), key=f"well:{told.isoformat()}", since=told)
+            await self._save(AuditRecord(well_at=now) if is_known else before.model_copy(update={"well_at": now}))
             return
         since = before.since_at or now
         await self._save(before.model_copy(update={"since_at": since}))
@@ -217,8 +214,35 @@ class AuditPerformer:
             await self._heartbeat()
         except MusterError as error:
             self._log.error("heartbeat_failed", error=str(error))
+            self._on_audit(Audited(troubles=(Trouble(kind="heartbeat", text=str(error)),)))
             return False
         return True
+
+
+async def book_audit(store: AuditStore, clock: Clock) -> None:
+    """See that there is an audit; every replica does, at its start and then once a minute: nothing else would miss it."""
+    missing, _ = await store.look_for([AUDIT_ID])
+    if missing:
+        await _book(store, [audit_task(clock.now())])
+
+
+def last_well_at(record: str | None) -> datetime | None:
+    """When an audit found everything well last, by what it left; None: never."""
+    return AuditRecord.model_validate_json(record).well_at if record else None
+
+
+async def _book(store: AuditStore, tasks: Sequence[TaskRequest], *, incident: Incident | None = None) -> bool:
+    """Whether it was written. What Redis still holds of such a task is taken away first: it may be half of it."""
+    nonce = secrets.token_hex(8)
+    commit = Commit(
+        incident_id=incident.id if incident else NO_INCIDENT,
+        expected_version=incident.version if incident else 0,
+        nonce=nonce,
+        tasks=[task.model_copy(update={"again": True}) for task in tasks],
+        cancel=[task.id for task in tasks],
+        delivery=f"audit:{nonce}",
+    )
+    return (await store.commit(commit)).status == "ok"
 
 
 def _listed(names: Sequence[str]) -> str:

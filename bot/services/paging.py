@@ -17,18 +17,20 @@ from bot.domain.errors import MusterError, PermanentError, TemporaryError, Unkno
 from bot.domain.escalation import Contact, Way
 from bot.domain.incident import Incident, Page, Raised
 from bot.domain.lifecycle import LABELS
-from bot.domain.plan import QUIET
+from bot.domain.plan import QUIET, Alarm
 from bot.domain.timers import CONTACT_PREFIX, is_wanted
 from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk
 from bot.services.ports import Clock, PageWay, Summons, Task
 from bot.services.worker import Performed
 
-MOST_TRIES = 4
+MOST_TRIES = 3
 """What a provider cannot do so often, in some ten seconds, is left to the next way; this one is tried again after the last."""
 MOST_WAIT_S = 10.0
 """A provider that asks for more patience than that is left alone for the next way."""
 FOLLOW_EVERY_S = 10.0
+FOLLOW_OFTEN_S = 600
+FOLLOW_SELDOM_S = 60.0
 FOLLOW_MOST_S = 24 * 3600
 """What nobody could find out in so long is not asked any more."""
 
@@ -67,31 +69,37 @@ class PagePerformer:
     async def __call__(self, task: Task, incident: Incident) -> Performed:
         """One attempt by the next way; what came of it, or that no way is left.
 
+        When all have failed for now, which was said loudly, they are tried in turn until one works, and nothing more is said.
+
         Raises: TemporaryError and UnknownOutcome, to be tried again by the same way.
         """
         raised, contact_id, attempt = self._of(task, incident)
         if raised is None or not is_wanted(incident, raised) or len(incident.attempts(raised.key, contact_id)) >= attempt:
             return Performed()
+        patient = any(page.exhausted for page in incident.attempts(raised.key, contact_id))
         try:
             contact = await self._contact(incident, raised, contact_id)
         except PermanentError as error:
             return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error)))
+        except (TemporaryError, UnknownOutcome) as error:
+            if patient or not _is_enough(task, error):
+                raise
+            return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error), passing=True))
         untried, reasons = self._untried(incident, raised, contact_id, contact)
         if not untried:
-            reason = "; ".join(reasons) or "every way was tried"
+            reason = "; ".join(reasons) or _nothing_left(incident, raised, contact)
             passing = any(page.passing for page in incident.attempts(raised.key, contact_id))
             failed = _failed(task, raised, contact_id, attempt, way="", reason=reason, name=contact.name, passing=passing)
             return Performed(command=failed)
-        way = untried[0]
+        way = untried[(task.attempt - 1) % len(untried)] if patient else untried[0]
         try:
             accepted = await self._ways[way].send(self._summons(task, incident, raised, contact))
         except PermanentError as error:
-            return Performed(command=self._way_failed(task, raised, contact, attempt, untried, error, passing=False))
+            return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=False))
         except (TemporaryError, UnknownOutcome) as error:
-            wait_s = error.retry_after_s if isinstance(error, TemporaryError) else None
-            if task.attempt < MOST_TRIES and (wait_s or 0) <= MOST_WAIT_S:
+            if patient or not _is_enough(task, error):
                 raise
-            return Performed(command=self._way_failed(task, raised, contact, attempt, untried, error, passing=True))
+            return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=True))
         crashpoint("page.accepted")
         users = accepted.user_ids
         if not users:
@@ -160,14 +168,23 @@ class PagePerformer:
         return [way for way in usable if way.value not in tried], reasons
 
     def _way_failed(
-        self, task: Task, raised: Raised, contact: Contact, attempt: int, untried: list[Way], error: MusterError, *, passing: bool
+        self,
+        task: Task,
+        raised: Raised,
+        contact: Contact,
+        attempt: int,
+        way: Way,
+        untried: list[Way],
+        error: MusterError,
+        *,
+        passing: bool,
     ) -> RecordPage:
         return _failed(
             task,
             raised,
             str(task.data["contact_id"]),
             attempt,
-            way=untried[0].value,
+            way=way.value,
             reason=str(error),
             name=contact.name,
             passing=passing,
@@ -211,6 +228,21 @@ def wanted_ways(incident: Incident, raised: Raised, contact: Contact) -> list[Wa
     if raised.alarm.kind in ("standby", "notice"):
         return [way for way in ordered if way in QUIET]
     return ordered
+
+
+def _is_enough(task: Task, error: TemporaryError | UnknownOutcome) -> bool:
+    """It was tried often enough for now, or the wait that is asked for is too long."""
+    wait_s = error.retry_after_s if isinstance(error, TemporaryError) else None
+    return task.attempt >= MOST_TRIES or (wait_s or 0) > MOST_WAIT_S
+
+
+def _nothing_left(incident: Incident, raised: Raised, contact: Contact) -> str:
+    """Why there is no way to try, where none of them is at fault by itself."""
+    if wanted_ways(incident, raised, contact):
+        return "every way was tried"
+    fields = "slack or email" if contact.ways else "slack, phone, email or pagerduty"
+    quiet = "what wants no answer comes by Slack or e-mail only; " if contact.ways else ""
+    return f"{quiet}set {fields} of “{contact.id}” in runbooks/contacts.yml"
 
 
 def _tried(attempts: tuple[Page, ...]) -> set[str]:
@@ -259,7 +291,8 @@ def summons_of(
 def why(incident: Incident, raised: Raised) -> str:
     """Why somebody is told, as half a sentence."""
     if raised.by:
-        return f"you were asked for{f': {raised.reason}' if raised.reason else ''}"
+        reason = f": {raised.reason}" if raised.reason and not incident.private else ""
+        return f"you were asked for{reason}"
     match raised.alarm.kind:
         case "standby":
             return "be ready to help; you need not do anything yet"
@@ -317,46 +350,53 @@ class FollowPerformer:
         if not sent or way is None:
             return Performed(command=_followed(task, ended=True))
         page = sent[-1]
-        summons = await self._summons(task, incident, page)
-        if summons is None or self._clock.now() - page.at > timedelta(seconds=FOLLOW_MOST_S):
-            return Performed(command=_followed(task, ended=True))
+        summons = _summons_of(task, incident, page)
         followed = await way.follow(page.reference, summons, wanted=wanted)
         match followed.state:
+            case "pending" if self._clock.now() - page.at > timedelta(seconds=FOLLOW_MOST_S):
+                return Performed(command=_followed(task, ended=wanted == "over"))
             case "pending":
-                return Performed(again_at=self._clock.now() + timedelta(seconds=FOLLOW_EVERY_S))
+                every_s = FOLLOW_EVERY_S if self._clock.now() - page.at < timedelta(seconds=FOLLOW_OFTEN_S) else FOLLOW_SELDOM_S
+                return Performed(again_at=self._clock.now() + timedelta(seconds=every_s))
             case "acknowledged":
-                await self._acknowledge(incident, contact_id, summons.contact, via, followed.by)
+                if wanted == "open":  # else it is our own word that comes back
+                    await self._acknowledge(incident, page, summons.contact, followed.by)
                 return Performed(command=_followed(task, ended=False))
             case "failed":
                 return Performed(command=_followed(task, ended=True, failure=followed.reason))
             case _:
                 return Performed(command=_followed(task, ended=followed.state == "answered" or wanted == "over"))
 
-    async def _summons(self, task: Task, incident: Incident, page: Page) -> Summons | None:
-        raised = incident.raised.get(page.key)
-        if raised is None:
-            return None
-        contact = incident.contact(raised, page.contact_id) or Contact(id=page.contact_id, name=page.name)
-        return summons_of(
-            incident,
-            raised,
-            contact,
-            contact_id=page.contact_id,
-            look_first=True,
-            since=page.at,
-            answer_url=None,
-            room_url=None,
-            task=task,
-        )
+    async def _acknowledge(self, incident: Incident, page: Page, contact: Contact, email: str) -> None:
+        by = await who_acknowledged(self._duty, page.contact_id, contact, email)
+        if by.startswith(CONTACT_PREFIX) and len(page.user_ids) == 1 and not email:
+            by = page.user_ids[0]  # whoever was on duty when it was sent
+        await acknowledge_elsewhere(self._desk, incident, by=by, via=page.via)
 
-    async def _acknowledge(self, incident: Incident, contact_id: str, contact: Contact, via: str, email: str) -> None:
-        by = await who_acknowledged(self._duty, contact_id, contact, email)
-        await acknowledge_elsewhere(self._desk, incident, by=by, via=via)
+
+def _summons_of(task: Task, incident: Incident, page: Page) -> Summons:
+    """The page as it was sent; also of a round that is over, where the ladder started over: its provider still knows it."""
+    alarm = Alarm(id=page.key, title="", kind=page.kind, notify=(page.contact_id,))
+    raised = incident.raised.get(page.key) or Raised(
+        key=page.key, alarm=alarm, contact_ids=alarm.notify, at=page.at, due_at=page.at, generation=incident.generation
+    )
+    return summons_of(
+        incident,
+        raised,
+        incident.contact(raised, page.contact_id) or Contact(id=page.contact_id, name=page.name),
+        contact_id=page.contact_id,
+        look_first=True,
+        since=page.at,
+        answer_url=None,
+        room_url=None,
+        task=task,
+    )
 
 
 async def who_acknowledged(duty: Duty, contact_id: str, contact: Contact, email: str = "") -> str:
     """The ``by`` of an acknowledgement that came from outside of Slack: the Slack user where that is known, else the contact."""
-    for known in ([Contact(id=contact.id, name=contact.name, slack=email)] if email else []) + [contact]:
+    written = Contact.model_construct(id=contact.id, name=contact.name, slack=email)  # an address as somebody else writes it
+    for known in ([written] if email else []) + [contact]:
         try:
             user = await duty.slack_id(known)
         except MusterError:  # the acknowledgement counts, whoever it was

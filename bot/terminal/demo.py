@@ -25,8 +25,10 @@ from bot.domain.errors import ConfigError, MusterError
 from bot.sandbox.models import TEAM_ID
 from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
+from bot.settings import Settings
 from bot.storage.embedded import embedded_redis
 from bot.storage.redis import RedisClock, RedisStore, connect
+from bot.terminal.demo_people import copy_runbooks
 from bot.terminal.manifest import read_manifest
 
 EXPECTED = (MusterError,)
@@ -52,7 +54,9 @@ async def _demo(port: int) -> int:
             await bot.wait_until_ready(stop)
             if not stop.is_set():
                 _say(f"\n  Muster is ready after {time.monotonic() - started:.1f} s. Open  {sandbox.url}")
-                _say("  Write “clerk down” in #support, or /incident clerk down. Ctrl-C ends it.\n")
+                _say("  Write “clerk down” in #support, or /incident clerk down. Ctrl-C ends it.")
+                _say("  Nobody answers? World > Night plays eight hours in a minute, and Phones shows whose phone rings.")
+                _say(f"  Its runbooks and contacts are a copy in {folder}/runbooks.\n")
             await stop.wait()
             _say("\n  Stopping…")
     return 0
@@ -65,13 +69,16 @@ def _say(text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sandbox, BotProcess]]:
-    """The sandbox and the bot; ``folder`` holds the bot's data.
+    """The sandbox and the bot; ``folder`` holds the bot's data and its copy of the runbooks, whose people have telephones.
 
-    Raises: ConfigError when the port is taken.
+    Raises: ConfigError when the port is taken, or the shipped runbooks cannot be copied.
     """
+    runbooks = folder / "runbooks"
+    phone_book = await asyncio.to_thread(copy_runbooks, Settings().runbooks_dir(), runbooks)
     signing_secret, bot_token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
     world = World()
     sandbox = Sandbox(signing_secret=signing_secret, bot_token=bot_token, manifest=read_manifest(), world=world)
+    sandbox.phone_book.update(phone_book)
     try:
         await sandbox.start(host="127.0.0.1", port=port)
     except OSError as error:
@@ -88,10 +95,12 @@ async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sand
             "HOST": "127.0.0.1",
             "PORT": str(bot_port),
             "MUSTER_DATA_DIR": str(folder),
+            "MUSTER_RUNBOOKS": str(runbooks),
+            "MUSTER_URL": sandbox.bot_url,
             "MUSTER_TIME_TRAVEL": "true",
             "MUSTER_ENV_FILE": "",
             "LOG_LEVEL": "warning",
-            **world.environment(sandbox.url),
+            **world.environment(sandbox.url, paging=True),
         }
         async with _time_travel(sandbox, folder, team_id=TEAM_ID):
             bot = BotProcess(environment, url=sandbox.bot_url)
@@ -126,11 +135,11 @@ async def _time_travel(sandbox: Sandbox, folder: Path, *, team_id: str) -> Async
 
 
 class BotProcess:
-    """``muster serve`` as a child, started again when it dies."""
+    """``muster serve`` as a child, started again when it dies. ``environment`` is all that it is given."""
 
     def __init__(self, environment: Mapping[str, str], *, url: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if not _is_a_setting(name)}
-        self._environment = {**inherited, **environment}
+        self.environment: Mapping[str, str] = {**inherited, **environment}
         self._url = url
         self._process: asyncio.subprocess.Process | None = None
         self.starts = 0
@@ -145,7 +154,7 @@ class BotProcess:
         while True:
             self.starts += 1
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", "serve", env=self._environment, start_new_session=True
+                sys.executable, "-m", "bot", "serve", env=self.environment, start_new_session=True
             )
             code = await self._process.wait()
             _say(f"  The bot ended with code {code}; starting it again.")
@@ -178,5 +187,5 @@ class BotProcess:
 
 
 def _is_a_setting(name: str) -> bool:
-    prefixes = ("SLACK_", "MUSTER_", "CLERK_", "VERCEL_", "PAGERDUTY_", "TWILIO_", "STATUSPAGE_", "AUTHOS_")
-    return name.startswith(prefixes) or name in ("REDIS_URL", "HOST", "PORT", "DYNO", "SMTP_URL", "DATABASE_URL")
+    prefixes = ("SLACK_", "MUSTER_", "CLERK_", "VERCEL_", "PAGERDUTY_", "TWILIO_", "STATUSPAGE_", "AUTHOS_", "SMTP_")
+    return name.startswith(prefixes) or name in ("REDIS_URL", "HOST", "PORT", "DYNO", "DATABASE_URL")

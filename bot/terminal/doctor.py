@@ -18,7 +18,6 @@ from pydantic import SecretStr
 
 from bot.actions.registry import load_actions
 from bot.actions.spec import ActionSpec
-from bot.app import provider_config
 from bot.domain.catalog import Catalog
 from bot.domain.errors import ConfigError, MusterError
 from bot.logs import configure_logging, get_logger
@@ -32,6 +31,7 @@ from bot.terminal.doctor_slack import SlackLook, check_incidents_channel, check_
 from bot.terminal.doctor_store import check_store, while_redis_is_away
 from bot.terminal.findings import Finding, draw_json, draw_table, fault, from_error, from_message, ok, presentable, warn
 from bot.terminal.manifest import read_manifest
+from bot.wiring import provider_config
 
 EXPECTED = (MusterError,)
 

@@ -24,6 +24,8 @@ EVENTS_PATH = "/slack/events"
 PLACEHOLDER = f"https://muster.example.com{EVENTS_PATH}"
 """The address in manifest.yml."""
 DEFAULT_COMMAND = "/incident"
+TAKEN = {RUNBOOK_COMMAND: "finds runbooks", "/oncall": "says who is on call"}
+"""The names of the other slash commands, and what those do."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -102,8 +104,8 @@ def url_problem(url: str) -> str:
 
 def command_problem(name: str) -> str:
     """Why the slash command cannot be called ``name``; "" when it can."""
-    if name == RUNBOOK_COMMAND:
-        return f"{RUNBOOK_COMMAND} finds runbooks; choose another name"
+    if name in TAKEN:
+        return f"{name} {TAKEN[name]}; choose another name"
     if not re.fullmatch(COMMAND_PATTERN, name):
         return "must be a slash and 1 to 31 of a-z, 0-9, - and _, for example /outage"
     return ""

@@ -13,6 +13,7 @@ from bot.domain.facts import Role, Status
 from bot.domain.lifecycle import TRANSITIONS, check_move
 from bot.domain.room import desired_room
 from bot.domain.severity import Severity
+from bot.domain.timers import waiting_alarms, waiting_levels
 from tests.domain.story import Story
 
 OUTAGE = "clerk-auth-outage"
@@ -34,9 +35,9 @@ def test_an_end_stops_the_ladder_and_frees_the_runbook(catalog: Catalog, end: St
     story = Story(catalog)
     story.open(OUTAGE)
     story.do(ChangeStatus(status=end))
-    assert not any(":level:" in identity for identity in story.tasks)
+    assert "inc-1:clock" not in story.tasks
     assert story.claims == set()
-    assert story.incident.pending_levels() == ()
+    assert waiting_alarms(story.incident) == ()
 
 
 def test_a_false_positive_archives_its_room(catalog: Catalog) -> None:
@@ -50,14 +51,15 @@ def test_a_false_positive_archives_its_room(catalog: Catalog) -> None:
 
 
 def test_reopening_starts_a_new_ladder(catalog: Catalog) -> None:
-    """From the moment of the reopening, with ids of its own."""
+    """From the moment of the reopening, under keys of its own."""
     story = Story(catalog)
     story.open(OUTAGE)
     story.do(Acknowledge(via="slack"), by="U2")
     story.do(ChangeStatus(status=Status.RESOLVED), after_s=600)
     story.do(ChangeStatus(status=Status.INVESTIGATING), after_s=600)
-    due = {k: (task.due_at - story.now).total_seconds() for k, task in story.tasks.items() if ":level:" in k}
-    assert due == {"inc-1:g2:level:1": 0, "inc-1:g2:level:2": 900, "inc-1:g2:level:3": 1800}
+    due = {one.alarm.id: (one.due_at - story.now).total_seconds() for one in waiting_levels(story.incident)}
+    assert due == {"level-1": 0, "level-2": 900, "level-3": 1800}
+    assert story.tasks["inc-1:clock"].due_at == story.now
     assert story.incident.acknowledged is None
     assert story.claims == {f"open:{OUTAGE}"}
 

@@ -13,6 +13,7 @@ from bot.domain.facts import Status
 from bot.domain.incident import fold
 from bot.domain.room import desired_room
 from bot.domain.severity import Severity
+from bot.domain.timers import waiting_levels
 from tests.domain.story import Story
 
 OUTAGE = "clerk-auth-outage"
@@ -27,10 +28,10 @@ def test_a_runbook_brings_its_severity_targets_and_ladder(catalog: Catalog) -> N
     assert incident.severity is Severity.SEV1
     assert incident.respond_by == incident.opened.at + timedelta(seconds=policy.respond_within_s)
     assert incident.resolve_by == incident.opened.at + timedelta(seconds=policy.resolve_within_s)
-    assert [(level.after_s, [contact.id for contact in level.contacts]) for level in incident.ladder] == [
-        (0, ["on-call"]),
-        (900, ["engineering-lead"]),
-        (1800, ["cto"]),
+    assert [(level.after_s, level.notify) for level in incident.plan.levels] == [
+        (0, ("on-call",)),
+        (900, ("engineering-lead",)),
+        (1800, ("cto",)),
     ]
 
 
@@ -44,9 +45,7 @@ def test_the_room_the_diagnosis_and_the_ladder_are_booked(catalog: Catalog) -> N
         "inc-1:diagnose:1:status": 0,
         "inc-1:diagnose:1:health": 0,
         "inc-1:diagnose:1:env": 0,
-        "inc-1:g1:level:1": 0,
-        "inc-1:g1:level:2": 900,
-        "inc-1:g1:level:3": 1800,
+        "inc-1:clock": 0,
     }
     assert story.claims == {f"open:{OUTAGE}"}
 
@@ -67,7 +66,7 @@ def test_words_that_fit_nothing_open_with_the_default_severity(catalog: Catalog)
     assert incident.runbook is None
     assert incident.severity is catalog.default_severity
     assert story.claims == set()
-    assert "inc-1:g1:level:1" in story.tasks
+    assert "inc-1:clock" in story.tasks
     assert [candidate.id for candidate in incident.candidates] == list(catalog.runbooks)
     story.do(ChooseRunbook(runbook_id=OUTAGE))
     assert story.claims == {f"open:{OUTAGE}"}
@@ -94,9 +93,9 @@ def test_choosing_a_runbook_does_not_start_a_stopped_ladder_again(catalog: Catal
     story = Story(catalog)
     story.open(OUTAGE, BREACH)
     story.do(Acknowledge(via="slack"), by="U2")
-    assert not any(":level:" in identity for identity in story.tasks)
+    assert waiting_levels(story.incident) == ()
     story.do(ChooseRunbook(runbook_id=OUTAGE), by="U2")
-    assert not any(":level:" in identity for identity in story.tasks)
+    assert waiting_levels(story.incident) == ()
 
 
 def test_a_hostile_title_is_harmless(catalog: Catalog) -> None:

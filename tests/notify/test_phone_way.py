@@ -68,41 +68,41 @@ async def test_a_page_is_a_call(phone: PhoneWay, vendor: Vendor) -> None:
 @pytest.mark.parametrize("fault", ["reset", (502, {}), (500, {}), (201, "<html>")])
 async def test_a_call_whose_fate_is_unknown_is_found_and_not_made_twice(phone: PhoneWay, vendor: Vendor, fault: Any) -> None:
     """By both numbers and the time; it may be ringing already."""
-    vendor.replies = [fault, (200, {"calls": [call("CA01", "ringing")]})]
+    vendor.replies = [fault, (200, {"calls": []}), (200, {"calls": [call("CA01", "ringing")]})]
     with pytest.raises(UnknownOutcome):
         await phone.send(summons())
     assert await phone.send(summons(look_first=True)) == Accepted(reference="CA01")
-    assert [request.method for request in vendor.requests] == ["POST", "GET"]
-    assert vendor.requests[1].query["StartTime>"] == ["2026-11-20"]
+    assert [request.method for request in vendor.requests] == ["POST", "GET", "GET"]
+    assert vendor.requests[2].query["StartTime>"] == ["2026-11-20"]
 
 
 async def test_a_queued_call_is_found_although_it_has_not_started(phone: PhoneWay, vendor: Vendor) -> None:
     """A filter by its start may not show it."""
-    vendor.replies = [(200, {"calls": []}), (200, {"calls": [call("CA02")]})]
+    vendor.replies = [(200, {"calls": [call("CA02")]})]
     assert await phone.send(summons(look_first=True)) == Accepted(reference="CA02")
-    assert vendor.requests[1].query["Status"] == ["queued"]
+    assert vendor.requests[0].query["Status"] == ["queued"]
     assert vendor.posts() == []
 
 
 async def test_a_call_that_is_not_there_is_made(phone: PhoneWay, vendor: Vendor) -> None:
     """Calls of before this page do not count, nor those whose age nobody knows."""
     old = [call("CA01", "completed", EARLY), call("CA02", "completed", None), call("CA03", "completed", "yesterday")]
-    vendor.replies = [(200, {"calls": old}), (200, {"calls": []}), (201, call("CA04"))]
+    vendor.replies = [(200, {"calls": []}), (200, {"calls": old}), (201, call("CA04"))]
     assert await phone.send(summons(look_first=True)) == Accepted(reference="CA04")
     assert len(vendor.posts()) == 1
 
 
 async def test_the_look_reaches_back_over_midnight(phone: PhoneWay, vendor: Vendor) -> None:
     """A call made right before midnight, by Twilio's clock, belongs to the day before."""
-    vendor.replies = [(200, {"calls": [call(created="Thu, 19 Nov 2026 23:59:58 +0000")]})]
+    vendor.replies = [(200, {"calls": []}), (200, {"calls": [call(created="Thu, 19 Nov 2026 23:59:58 +0000")]})]
     since = summons().since.replace(hour=0)
     assert await phone.send(summons(look_first=True, since=since)) == Accepted(reference="CA01")
-    assert vendor.requests[0].query["StartTime>"] == ["2026-11-19"]
+    assert vendor.requests[1].query["StartTime>"] == ["2026-11-19"]
 
 
 async def test_the_call_of_another_page_is_not_taken_for_this_one(phone: PhoneWay, vendor: Vendor) -> None:
     """Two incidents may call the same person within seconds."""
-    vendor.replies = [(201, call("CA01")), (200, {"calls": [call("CA01", "ringing")]}), (200, {"calls": []}), (201, call("CA02"))]
+    vendor.replies = [(201, call("CA01")), (200, {"calls": []}), (200, {"calls": [call("CA01", "ringing")]}), (201, call("CA02"))]
     await phone.send(summons(key="inc-1/g1/level-1/cto"))
     assert await phone.send(summons(look_first=True)) == Accepted(reference="CA02")
     vendor.replies = [(200, {"calls": [call("CA01", "ringing"), call("CA02", "ringing")]})]
@@ -227,6 +227,22 @@ async def test_a_call_that_is_answered_at_that_moment(phone: PhoneWay, vendor: V
     assert await phone.follow("CA01", summons(), wanted="acknowledged") == Followed(state="closed")
 
 
+@pytest.mark.parametrize("wanted", ["open", "over"])
+async def test_a_number_that_was_taken_out_of_the_file_is_still_followed(phone: PhoneWay, vendor: Vendor, wanted: Any) -> None:
+    """The call knows its number; a telephone that rings for nothing is stopped."""
+    vendor.replies = [(200, call(status="ringing")), (200, call(status="canceled"))]
+    bare = Contact(id="cto", name="Chief technology officer", slack="@cto")
+    followed = await phone.follow("CA01", summons(contact=bare), wanted=wanted)
+    assert followed.state == ("pending" if wanted == "open" else "closed")
+
+
+async def test_without_twilio_nothing_can_be_followed() -> None:
+    """The variable is named."""
+    for way in (PhoneWay(None, config(twilio_auth_token=None)), SmsWay(None, config(twilio_auth_token=None))):
+        with pytest.raises(PermanentError, match="TWILIO_AUTH_TOKEN is not set"):
+            await way.follow("CA01", summons(), wanted="open")
+
+
 async def test_a_page_is_a_text(sms: SmsWay, vendor: Vendor) -> None:
     """From our number to theirs."""
     vendor.replies = [(201, text(summons()))]
@@ -245,9 +261,17 @@ async def test_a_text_whose_fate_is_unknown_is_found_and_not_sent_twice(sms: Sms
         await sms.send(summons())
     assert await sms.send(asked) == Accepted(reference="SM03")
     assert len(vendor.posts()) == 1
-    vendor.replies = [(200, {"messages": others}), (201, text(asked, "SM04"))]
+    vendor.replies = [(200, {"messages": others}), (200, {"messages": others}), (201, text(asked, "SM04"))]
     assert await sms.send(asked) == Accepted(reference="SM04")
     assert len(vendor.posts()) == 2
+
+
+async def test_a_text_that_is_not_among_the_newest_is_found_by_the_day(sms: SmsWay, vendor: Vendor) -> None:
+    """The first look has no day in it, because one that waits at Twilio has none."""
+    asked = summons(look_first=True)
+    vendor.replies = [(200, {"messages": []}), (200, {"messages": [text(asked, "SM05")]})]
+    assert await sms.send(asked) == Accepted(reference="SM05")
+    assert ["DateSent>" in request.query for request in vendor.requests] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from bot.notify.twiml import TWIML_MAX_CHARS, call_twiml, thanks_twiml
+from bot.notify.twiml import TWIML_MAX_CHARS, call_twiml
 from bot.providers.twilio import TWIML_MAX_CHARS as TWILIO_MAX_CHARS
 from tests.notify.conftest import summons
 
@@ -74,10 +74,3 @@ def test_it_never_grows_beyond_what_twilio_takes(title: str, answer_url: str | N
 def test_nothing_is_said_where_nothing_was_given() -> None:
     """No empty sentence."""
     assert "" not in words(call_twiml(summons(why="")))
-
-
-def test_thanks_end_the_call() -> None:
-    """The answer to a pressed key."""
-    root = ET.fromstring(thanks_twiml("Thank you & good night."))  # noqa: S314 - our own
-    assert [child.tag for child in root] == ["Say", "Hangup"]
-    assert root[0].text == "Thank you & good night."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import re
@@ -390,3 +391,112 @@ def test_httpx_is_imported_in_one_place() -> None:
     importing = re.compile(r"^\s*(?:import|from)\s+httpx", re.MULTILINE)
     importers = [path for path in root.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
     assert [path.relative_to(root).as_posix() for path in importers] == ["providers/http.py"]
+
+
+@asynccontextmanager
+async def endpoint_client(base_url: str, **changes: Any) -> AsyncIterator[ProviderHttp]:
+    """A client whose endpoint differs."""
+    values = {"name": "Acme", "base_url": base_url, "base_url_setting": "ACME_API_URL", "token": SecretStr(SECRET)}
+    http = ProviderHttp(Endpoint(**{**values, "token_setting": "ACME_TOKEN", **changes}), timeout_s=5.0)
+    try:
+        yield http
+    finally:
+        await http.aclose()
+
+
+async def test_a_call_may_carry_json_or_a_form(serve: Any) -> None:
+    """Each with its content type; nothing of it is in the address."""
+    seen: list[tuple[str, str, bytes]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append((request.raw_path, request.content_type, await request.read()))
+        return web.json_response({})
+
+    async with client(await serve(handle)) as http:
+        await http.call("POST", "things", json_body={"name": "ü"}, effect=True)
+        await http.call("POST", "things", form={"To": "+15550100", "Text": "a b&c"}, effect=True)
+    assert seen[0] == ("/things", "application/json", seen[0][2])
+    assert json.loads(seen[0][2]) == {"name": "ü"}
+    assert seen[1] == ("/things", "application/x-www-form-urlencoded", b"To=%2B15550100&Text=a+b%26c")
+
+
+async def test_a_name_may_stand_in_a_query_several_times(serve: Any) -> None:
+    """As `include[]` does."""
+    seen: list[list[str]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.query.getall("include[]"))
+        return web.json_response({})
+
+    async with client(await serve(handle)) as http:
+        await http.get_json("things", params={"include[]": ["a", "b"], "limit": 1})
+    assert seen == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"token_prefix": "Token token="}, f"Token token={SECRET}"),
+        ({"user": "AC1"}, "Basic " + base64.b64encode(f"AC1:{SECRET}".encode()).decode()),
+        ({}, f"Bearer {SECRET}"),
+    ],
+)
+async def test_ways_to_sign_in(serve: Any, changes: dict[str, str], expected: str) -> None:
+    """Vendors differ; the secret is in no message and no repr whichever way it goes."""
+    seen: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.headers["authorization"])
+        return web.json_response({}, status=401)
+
+    async with endpoint_client(await serve(handle), **changes) as http:
+        with pytest.raises(Refused, match="ACME_TOKEN") as caught:
+            await http.get_json("things")
+        assert "CANARY" not in str(caught.value) + repr(http.endpoint)
+    assert seen == [expected]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [({"x-reset": "4"}, 4.0), ({"x-reset": "4", "Retry-After": "9"}, 9.0), ({}, None), ({"x-reset": "soon"}, None)],
+)
+async def test_a_vendor_may_have_its_own_header_for_the_wait(serve: Any, headers: dict[str, str], expected: float | None) -> None:
+    """It counts where Retry-After is missing."""
+    async with endpoint_client(await serve(answering(429, headers=headers)), wait_header="x-reset") as http:
+        with pytest.raises(Unavailable) as caught:
+            await http.get_json("things")
+    assert caught.value.retry_after_s == expected
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_the_last_look_before_sending_can_stop_it(kept: bool) -> None:
+    """On a new connection and on a kept one: what it raises comes out, and not a byte has left."""
+    received = bytearray()
+    talks: list[asyncio.Task[Any] | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        while data := await reader.read(65536):
+            received.extend(data)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    def stop() -> None:
+        raise LookupError("too late")
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    async with client(f"http://{host}:{port}") as http:
+        if kept:
+            await http.call("POST", "first", effect=True, before_sending=lambda: None)
+        before = bytes(received)
+        with pytest.raises(LookupError, match="too late"):
+            await http.call("POST", "things", json_body={}, effect=True, before_sending=stop)
+        assert bytes(received) == before
+        await http.call("POST", "again", effect=True)
+    await asyncio.gather(*(talk for talk in talks if talk))
+    assert b"POST /again" in received
+    assert b"/things" not in received
+    server.close()
+    await server.wait_closed()

@@ -116,15 +116,18 @@ async def test_calls_are_looked_for_by_both_numbers_and_the_day(vendor: Vendor) 
 
 async def test_messages_are_sent_and_looked_for(vendor: Vendor) -> None:
     """The body comes back, so that a text can be told from another one."""
-    vendor.replies = [(201, MESSAGE), (200, {"messages": [MESSAGE]}), (200, {**MESSAGE, "status": "failed", "error_code": 30003})]
+    listed = (200, {"messages": [MESSAGE]})
+    vendor.replies = [(201, MESSAGE), listed, listed, (200, {**MESSAGE, "status": "failed", "error_code": 30003})]
     async with twilio(vendor) as client:
         assert (await client.send_message(to=TO, from_=FROM, body="a + b & c")).sid == "SM01"
         (message,) = await client.find_messages(to=TO, from_=FROM, since=date(2026, 11, 20))
         assert (message.body, message.error_code) == ("x", "")
+        assert len(await client.find_messages(to=TO, from_=FROM, since=None)) == 1
         assert (await client.get_message("SM01")).error_code == "30003"
-    sent, found, got = vendor.requests
+    sent, found, newest, got = vendor.requests
     assert (sent.path, sent.form) == (f"{ROOT}/Messages.json", {"To": TO, "From": FROM, "Body": "a + b & c"})
     assert found.query == {"To": [TO], "From": [FROM], "DateSent>": ["2026-11-20"], "PageSize": ["100"]}
+    assert newest.query == {"To": [TO], "From": [FROM], "PageSize": ["100"]}
     assert got.path == f"{ROOT}/Messages/SM01.json"
 
 

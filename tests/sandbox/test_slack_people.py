@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import UserError
+from bot.sandbox.models import User
 from bot.sandbox.server import Sandbox
 from tests.sandbox.tiny_bot import TinyBot, actions, button, field, option, section, select
 
@@ -261,3 +263,31 @@ async def test_an_empty_message_is_not_sent(sandbox: Sandbox) -> None:
         await sandbox.workspace.say("developer", "support", "   ")
     with pytest.raises(UserError, match="no message"):
         await sandbox.workspace.say("developer", "support", "hi", thread_ts="1.000001")
+
+
+async def test_somebody_is_found_by_their_address(slack: AsyncWebClient) -> None:
+    """In any case; the user object is that of users.info, with the address for an app that may see it."""
+    found = (await slack.users_lookupByEmail(email="OnCall@Example.com"))["user"]
+    assert found["id"] == "U0ONCALL"
+    assert found == (await slack.users_info(user="U0ONCALL"))["user"]
+    assert found["profile"]["email"] == "oncall@example.com"
+    members = (await slack.users_list())["members"]
+    assert {one["profile"].get("email") for one in members if not one["is_bot"]} >= {"lead@example.com", "cto@example.com"}
+    with pytest.raises(SlackApiError, match="users_not_found"):
+        await slack.users_lookupByEmail(email="nobody@example.com")
+
+
+@pytest.mark.parametrize(
+    ("tz", "at", "label", "offset_s"),
+    [
+        ("Europe/Berlin", 1_800_000_000, "Central European Time", 3600),
+        ("Europe/Berlin", 1_815_000_000, "Central European Summer Time", 7200),
+        ("America/New_York", 1_800_000_000, "Eastern Standard Time", -18000),
+        ("Asia/Kolkata", 1_815_000_000, "India Standard Time", 19800),
+        ("Africa/Nairobi", 1_800_000_000, "Africa/Nairobi", 10800),
+    ],
+)
+def test_time_zones_are_those_of_the_day(tz: str, at: float, label: str, offset_s: int) -> None:
+    """Slack's offset follows summer time."""
+    shown = User("U1", "somebody", "Somebody", tz=tz).as_slack(with_email=False, at=at)
+    assert (shown["tz"], shown["tz_label"], shown["tz_offset"]) == (tz, label, offset_s)

@@ -73,6 +73,22 @@ def test_the_environment_of_a_bot(world: World) -> None:
     assert environment["VERCEL_API_URL"] == "http://127.0.0.1:4000/vercel"
     assert environment["MUSTER_VAR_CLERK_APP_URL"] == "http://127.0.0.1:4000/app"
     assert environment["CLERK_SECRET_KEY"].startswith("sk_test_")
+    assert not [name for name in environment if name.startswith(("PAGERDUTY_", "TWILIO_", "SMTP_"))]  # only when asked for
+
+
+async def test_the_environment_of_a_bot_that_pages(world: World) -> None:
+    """Ten more variables, each pointing into the world."""
+    await world.start()
+    more = world.environment("http://127.0.0.1:4000/", paging=True).keys() - world.environment("http://127.0.0.1:4000/").keys()
+    environment = world.environment("http://127.0.0.1:4000/", paging=True)
+    await world.stop()
+    assert more == {
+        "PAGERDUTY_ROUTING_KEY", "PAGERDUTY_EVENTS_URL", "PAGERDUTY_API_TOKEN", "PAGERDUTY_API_URL", "TWILIO_ACCOUNT_SID",
+        "TWILIO_AUTH_TOKEN", "TWILIO_FROM", "TWILIO_API_URL", "SMTP_URL", "SMTP_FROM",
+    }  # fmt: skip
+    assert environment["PAGERDUTY_EVENTS_URL"] == "http://127.0.0.1:4000/pagerduty/events"
+    assert environment["TWILIO_API_URL"] == "http://127.0.0.1:4000/twilio"
+    assert len(environment["PAGERDUTY_ROUTING_KEY"]) == 32
 
 
 async def test_the_ledger(world: World, http: aiohttp.ClientSession) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bot.domain.errors import UserError
 from bot.slack.blocks import ids
 from bot.slack.listeners.clicks import ACTS
+from bot.slack.listeners.forms import SENT
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,27 @@ def test_a_forged_value_is_refused(value: str) -> None:
         ids.parse(value)
 
 
+@pytest.mark.parametrize(("rotation", "user", "until_s"), [("primary", "U0BOB", 1_795_000_000), ("a-1-b", "W123", 999_999_999)])
+def test_a_cover_is_read_back(rotation: str, user: str, until_s: int) -> None:
+    """In which rotation, for whom, until when."""
+    assert ids.parse_cover(ids.cover_value(rotation, user, until_s)) == (rotation, user, until_s)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "inc-1", "primary/U0BOB", "primary/U0BOB/x", "Primary/U0BOB/1795000000", "primary/<!channel>/1795000000",
+     "primary/U0BOB/1795000000/x", "primary/U0BOB/99999999999999999999", "primary/U0BOB/1795000000\n", "../U0BOB/1795000000"],
+)  # fmt: skip
+def test_a_forged_cover_is_refused(value: str) -> None:
+    """As every other value that Muster did not write."""
+    with pytest.raises(UserError, match="not one of Muster's"):
+        ids.parse_cover(value)
+
+
 def test_every_id_of_a_button_is_handled() -> None:
-    """An action_id that is drawn and does nothing would be a dead button."""
-    views_and_shortcuts = {"VIEW_DECLARE", "VIEW_SKIP", "VIEW_RUN", "SHORTCUT_DECLARE", "SHORTCUT_DECLARE_MESSAGE", "LINK"}
+    """An action_id that is drawn and does nothing would be a dead button, and so would be a form."""
+    others = {"SHORTCUT_DECLARE", "SHORTCUT_DECLARE_MESSAGE", "LINK"}
     names = {name: value for name, value in vars(ids).items() if name.isupper() and isinstance(value, str)}
-    assert {value for name, value in names.items() if name not in views_and_shortcuts} == set(ACTS)
+    views = {value for name, value in names.items() if name.startswith("VIEW_")}
+    assert {value for name, value in names.items() if name not in others} - views == set(ACTS)
+    assert views == set(SENT)

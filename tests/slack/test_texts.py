@@ -28,8 +28,16 @@ def shown(drawn: Drawn) -> str:
 
 def test_the_help_names_every_command(contracts: Path) -> None:
     """From the table of the parser, with the placeholders shown literally."""
-    text = shown(texts.draw_help(help_lines("/incident"), "/runbook"))
-    for usage in ("`/incident`", "`/incident &lt;what is wrong&gt;`", "`/incident severity SEV1…SEV4`", "`/runbook [words]`"):
+    text = shown(texts.draw_help(help_lines("/incident"), "/runbook", "/oncall"))
+    for usage in (
+        "`/incident`",
+        "`/incident &lt;what is wrong&gt;`",
+        "`/incident severity SEV1…SEV4`",
+        "`/incident escalate &lt;level or who&gt; [why]`",
+        "`/incident update &lt;text&gt;`",
+        "`/runbook [words]`",
+        "`/oncall`",
+    ):
         assert usage in text
 
 

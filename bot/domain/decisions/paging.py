@@ -3,6 +3,7 @@ are called by hand. When something is due is in ``bot.domain.timers``."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from bot.domain import facts
@@ -14,8 +15,10 @@ from bot.domain.facts import AlarmRaised, Fact, Status
 from bot.domain.incident import Incident
 from bot.domain.plan import UNTIL_OVER, Alarm
 from bot.domain.text import REASON_MAX_CHARS, clean
-from bot.domain.timers import CONTACT_PREFIX, Waiting, is_wanted, lapses_at, waiting_alarms, waiting_reminders
+from bot.domain.timers import CONTACT_PREFIX, Waiting, is_wanted, lapses_at, not_told, waiting_alarms, waiting_reminders
 
+USER_ID = re.compile(r"[UW][A-Z0-9]{2,30}")
+"""How Slack calls a person."""
 OUTAGE_S = 60
 """What is that late was late because nobody could send: its alarms are told together, and counted."""
 
@@ -54,9 +57,9 @@ def _alarms(incident: Incident, now: datetime) -> list[Fact]:
 def _raise(incident: Incident, waiting: Waiting, contacts: tuple[str, ...], *, overdue: int) -> AlarmRaised:
     alarm = waiting.alarm
     stranger = None
-    if alarm.kind == "check_in" and contacts and contacts[0] not in incident.plan.people:
-        stranger = person_contact(contacts[0])
-        contacts = (stranger.id,)
+    if alarm.kind == "check_in" and contacts and not _is_in_the_plan(incident, contacts[0]):
+        stranger = _holder(incident, contacts[0])
+        contacts = (stranger.id,) if stranger else ()
     return AlarmRaised(
         key=incident.next_key(alarm.id),
         alarm=alarm,
@@ -66,6 +69,16 @@ def _raise(incident: Incident, waiting: Waiting, contacts: tuple[str, ...], *, o
         overdue=overdue,
         contact=stranger,
     )
+
+
+def _is_in_the_plan(incident: Incident, identity: str) -> bool:
+    return identity in incident.plan.people or identity in incident.plan.rotations
+
+
+def _holder(incident: Incident, identity: str) -> Contact | None:
+    """Whoever acknowledged and is in no file; None for somebody who cannot be asked: then their silence has to do."""
+    called = next((one.contact for one in incident.raised.values() if one.contact and one.contact.id == identity), None)
+    return called or (person_contact(identity) if USER_ID.fullmatch(identity) else None)
 
 
 def person_contact(user_id: str) -> Contact:
@@ -92,7 +105,8 @@ def record_page(incident: Incident, command: RecordPage, context: Context) -> De
         )
         return Decision(facts=(failed,))
     known = [page for page in attempts if page.via == command.via and not page.failure]
-    if any(set(command.messages) <= set(page.messages) and page.reference == command.reference for page in known):
+    same = any(set(command.messages) <= set(page.messages) and page.reference == command.reference for page in known)
+    if same and len(attempts) >= command.attempt:  # a later attempt counts, also where the provider calls it the same
         return Decision()
     sent = facts.PageSent(
         key=command.key,
@@ -138,7 +152,8 @@ def record_followed(incident: Incident, command: RecordFollowed, context: Contex
 def acknowledge(incident: Incident, command: Acknowledge, context: Context) -> Decision:
     """Somebody has it: what waited for that stops, and triage becomes investigating.
 
-    Whoever was called after somebody else had acknowledged takes it over; the holder who is asked "still on it?" may answer so.
+    Whoever was called after somebody else had acknowledged takes it over, and so does anybody while the holder does not answer
+    whether they still have it; the holder may answer that with this, too.
     """
     require_going_on(incident)
     if incident.acknowledged:
@@ -147,7 +162,7 @@ def acknowledge(incident: Incident, command: Acknowledge, context: Context) -> D
             return Decision(facts=(facts.CheckedIn(),))
         if holder == context.by:
             raise UserError("You already have it.")
-        if not _was_called_since(incident, context.by, incident.acknowledged.at):
+        if not (_was_asked(incident) or _was_called_since(incident, context.by, incident.acknowledged.at)):
             raise UserError(f"{_named(incident, holder)} already has it.")
     confirmed = (facts.StatusChanged(status=Status.INVESTIGATING),) if incident.status is Status.TRIAGE else ()
     return Decision(facts=(facts.Acknowledged(via=command.via), *confirmed))
@@ -186,15 +201,16 @@ def escalate(incident: Incident, command: Escalate, context: Context) -> Decisio
     """
     require_going_on(incident)
     reason = clean(command.reason, max_chars=REASON_MAX_CHARS)
-    level = _asked_level(incident, command)
-    reached = {raised.alarm.level for raised in incident.raised.values()}
-    if level and level.level not in reached:
+    level, contact = _asked_level(incident, command), command.contact
+    if level and not_told(incident, level):
         alarm = level.model_copy(update={"until": UNTIL_OVER})
     elif level:
         alarm = level.model_copy(update={"id": "asked", "level": 0, "until": UNTIL_OVER})
     else:
-        who = command.contact.id if command.contact else str(command.contact_id)
-        if command.contact is None and who not in incident.plan.people and who not in incident.plan.rotations:
+        who = contact.id if contact else str(command.contact_id)
+        if contact is None and not _is_in_the_plan(incident, who):
+            contact = context.catalog.contacts.get(who)
+        if contact is None and not _is_in_the_plan(incident, who):
             raise UserError(f"“{who}” is nobody in contacts.yml; name a person with @.")
         alarm = Alarm(id="asked", title="called by hand", until=UNTIL_OVER, notify=(who,))
     raised = AlarmRaised(
@@ -205,7 +221,7 @@ def escalate(incident: Incident, command: Escalate, context: Context) -> Decisio
         due_at=context.now,
         by_hand=True,
         reason=reason,
-        contact=command.contact,
+        contact=contact,
     )
     return Decision(facts=(raised,))
 
@@ -219,8 +235,7 @@ def _asked_level(incident: Incident, command: Escalate) -> Alarm | None:
             numbers = ", ".join(str(known.level) for known in incident.plan.levels) or "no level"
             raise UserError(f"There is no level {command.level}; this incident's ladder has {numbers}.")
         return level
-    reached = {raised.alarm.level for raised in incident.raised.values()}
-    following = next((known for known in incident.plan.levels if known.level not in reached), None)
+    following = next((known for known in incident.plan.levels if not_told(incident, known)), None)
     if following is None:
         raise UserError("Everybody on the escalation ladder was paged already; name a person with @, or a level by its number.")
     return following

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.methods.base import Method, MethodCall, known_user, paged
-from bot.sandbox.models import Json
+from bot.sandbox.models import Json, User
 
 
-def _sees_email(call: MethodCall) -> bool:
-    return "users:read.email" in call.scopes
+def _shown(call: MethodCall, user: User) -> Json:
+    return user.as_slack(with_email="users:read.email" in call.scopes, at=call.state.clock.now())
 
 
 def info(call: MethodCall) -> Json:
     """users.info."""
     user = known_user(call, call.arguments.find_text("user"))
-    return {"user": user.as_slack(with_email=_sees_email(call))}
+    return {"user": _shown(call, user)}
 
 
 def list_all(call: MethodCall) -> Json:
     """users.list."""
-    rows = [user.as_slack(with_email=_sees_email(call)) for user in call.state.users.values()]
+    rows = [_shown(call, user) for user in call.state.users.values()]
     page, cursor = paged(call, rows, default=1000)
     return {"members": page, "cache_ts": int(call.state.clock.now()), "response_metadata": {"next_cursor": cursor}}
 
@@ -32,7 +32,7 @@ def lookup_by_email(call: MethodCall) -> Json:
     email = call.arguments.get_text("email", "users_not_found").lower()
     for user in call.state.users.values():
         if user.email and user.email.lower() == email and not user.deleted:
-            return {"user": user.as_slack(with_email=True)}
+            return {"user": _shown(call, user)}
     raise SlackRefusal("users_not_found")
 
 

@@ -35,6 +35,7 @@ OPEN_FROM_PROMPT = "open_from_prompt"
 DISMISS_PROMPT = "dismiss_prompt"
 OPEN_WORDS = "open_words"
 OPEN_RUNBOOK = "open_runbook"
+COVER = "cover_duty"
 LINK = "link"
 
 VIEW_DECLARE = "declare"
@@ -48,6 +49,7 @@ SHORTCUT_DECLARE_MESSAGE = "open_incident_from_message"
 MOST_CANDIDATES = 5
 """So many runbooks are offered for words that several fit; the rest is nobody's first guess."""
 
+_COVER = re.compile(r"([a-z0-9-]{1,60})/([UW][A-Z0-9]{2,30})/([0-9]{9,11})")
 _VALUE = re.compile(r"(inc-[1-9][0-9]{0,11})(?:/([A-Za-z0-9._:-]{1,120})(?:/([A-Za-z0-9._:-]{1,120}))?)?")
 
 
@@ -63,6 +65,19 @@ class Target:
 def value(incident_id: str, *things: str) -> str:
     """The value of a button."""
     return "/".join((incident_id, *things))
+
+
+def cover_value(rotation_id: str, user_id: str, until_s: int) -> str:
+    """The value of "I cover": in which rotation, for whom, until when (seconds since 1970)."""
+    return f"{rotation_id}/{user_id}/{until_s}"
+
+
+def parse_cover(text: str) -> tuple[str, str, int]:
+    """What ``cover_value`` wrote. Raises: UserError for anything else."""
+    match = _COVER.fullmatch(text)
+    if match is None:
+        raise UserError("That button is not one of Muster's; nothing was done.")
+    return match[1], match[2], int(match[3])
 
 
 def find_incident_id(text: object) -> str | None:

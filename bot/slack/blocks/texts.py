@@ -29,9 +29,13 @@ from bot.slack.drawing import Block, Drawn
 LIST_MOST = 20
 
 
-def draw_help(lines: Sequence[str], runbook_command: str) -> Drawn:
+def draw_help(lines: Sequence[str], runbook_command: str, oncall_command: str) -> Drawn:
     """The commands, from the parser's own table."""
-    text = "\n".join([*(escape(line) for line in lines), f"`{runbook_command} [words]`  show a runbook here"])
+    others = (
+        f"`{runbook_command} [words]`  show a runbook here",
+        f"`{oncall_command}`  who is on call, and covering for somebody",
+    )
+    text = "\n".join([*(escape(line) for line in lines), *others])
     blocks = (
         section(f"*Muster* opens a room for what is broken, with the right people and the right runbook.\n{text}"),
         context("Or just write what is broken (“auth not working”) in a channel that Muster is in."),

@@ -1,4 +1,4 @@
-"""The modals: declaring an incident, skipping a step, the parameters of an action. ``read_…`` reads them back.
+"""The modals: declaring an incident, skipping a step, the parameters of an action, calling people. ``read_…`` reads them back.
 
 Limits: docs.slack.dev, surfaces/modals. ``private_metadata`` carries ids only.
 """
@@ -147,6 +147,27 @@ def run_view(target: str, title: str, params: type[BaseModel], given: Mapping[st
     return _view(title, ids.VIEW_RUN, blocks, submit="Preview", metadata={"target": target})
 
 
+# -- escalating ----------------------------------------------------------------------------------------------------
+
+
+def escalate_view(target: str, offers: Mapping[str, str], *, handing_over: bool = False) -> View:
+    """Whom to call now, and why. ``offers``: the texts of the choices, by their values. With ``handing_over`` it is for whoever
+    has it and does not want it any more."""
+    blocks: list[Block] = []
+    if handing_over:
+        blocks.append(section("Whoever is called can take it over from you. Nothing happens before you send this."))
+    if offers:
+        items = [option(text, value) for value, text in offers.items()]
+        hint = "Left open, and without a person below: the next level."
+        blocks.append(_input("whom", "Whom?", _menu("The next level", items), optional=True, hint=hint))
+    someone: Block = {"type": "users_select", "placeholder": plain("Anybody in Slack", max_chars=150)}
+    blocks.append(_input("person", "Or a person", someone, optional=True))
+    placeholder = "I am off at six" if handing_over else "The database is corrupt"
+    blocks.append(_input("reason", "Why?", _text(placeholder=placeholder, max_length=500), optional=True))
+    title, submit = ("Hand over", "Hand over") if handing_over else ("Escalate", "Call them")
+    return _view(title, ids.VIEW_ESCALATE, blocks, submit=submit, metadata={"target": target})
+
+
 # -- reading them back ---------------------------------------------------------------------------------------------
 
 
@@ -162,11 +183,13 @@ def metadata_of(view: Mapping[str, Any]) -> dict[str, str]:
 
 
 def text_of(view: Mapping[str, Any], block_id: str) -> str:
-    """What was typed, or the value that was picked; "" for nothing."""
+    """What was typed, or the value or the person that was picked; "" for nothing."""
     state = _state(view, block_id)
     picked = state.get("selected_option")
     if isinstance(picked, dict):
         return str(picked.get("value", ""))
+    if isinstance(state.get("selected_user"), str):
+        return str(state["selected_user"])
     return str(state.get("value") or "")
 
 

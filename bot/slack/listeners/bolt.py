@@ -25,7 +25,7 @@ from bot.services.crashpoints import crashpoint
 from bot.slack.blocks import ids
 from bot.slack.blocks.parts import escape
 from bot.slack.blocks.views import FieldErrors, notice_view
-from bot.slack.listeners import commands, events
+from bot.slack.listeners import commands, events, oncall
 from bot.slack.listeners.clicks import click, read_click, trigger_key
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.forms import SENT, open_declare_form
@@ -37,6 +37,7 @@ _EVERYTHING = re.compile("")
 COMMANDS: dict[str, Callable[[Tools, Asked], Awaitable[Reply | None]]] = {
     "/incident": commands.incident,
     "/runbook": commands.runbook,
+    "/oncall": oncall.oncall,
 }
 """By the name in the manifest; a team may give them other names (``muster manifest --command``)."""
 

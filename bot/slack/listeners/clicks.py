@@ -16,8 +16,10 @@ from bot.domain.commands import (
     Acknowledge,
     AssignRole,
     CancelRun,
+    ChangeImpact,
     ChangeSeverity,
     ChangeStatus,
+    CheckIn,
     ChooseBranch,
     ChooseRunbook,
     Command,
@@ -27,14 +29,16 @@ from bot.domain.commands import (
     UntickStep,
 )
 from bot.domain.errors import ForbiddenError, UserError
-from bot.domain.facts import Origin, Role, Status
+from bot.domain.facts import Impact, Origin, Role, Status
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
 from bot.services.desk import TakenError
 from bot.slack.blocks import ids, views
 from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import person
+from bot.slack.listeners.covering import press_cover
 from bot.slack.listeners.declaring import KNOWN_PRIVATELY, answer_when_ready, declare
+from bot.slack.listeners.escalating import offers, require_holder
 from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
 from bot.slack.listeners.tools import Tools
 
@@ -173,6 +177,44 @@ async def _run_step(tools: Tools, pressed: Click) -> None:
     await request_run(tools, incident, step, action, params, user_id=pressed.user_id, delivery=pressed.delivery)
 
 
+def _impact(target: ids.Target) -> ChangeImpact:
+    if target.thing not in list(Impact) or target.detail not in ("on", "off"):
+        raise UserError("There is no such impact.")
+    return ChangeImpact(impact=Impact(target.thing), on=target.detail == "on")
+
+
+async def _check_in(tools: Tools, pressed: Click) -> None:
+    """Only who has it can say so: somebody else's word would keep everybody waiting."""
+    incident, _ = await _incident_of(tools, pressed)
+    require_holder(incident, pressed.user_id)
+    await tools.act(incident, CheckIn(), by=pressed.user_id, delivery=pressed.delivery)
+
+
+async def _escalate(tools: Tools, pressed: Click) -> None:
+    incident, _ = await _incident_of(tools, pressed, fresh=False)
+    view = views.escalate_view(ids.value(incident.id, ids.ESCALATE), offers(incident))
+    await open_view(tools, pressed.trigger_id, view)
+
+
+async def _hand_over(tools: Tools, pressed: Click) -> None:
+    incident, _ = await _incident_of(tools, pressed, fresh=False)
+    view = views.escalate_view(ids.value(incident.id, ids.HAND_OVER), offers(incident), handing_over=True)
+    await open_view(tools, pressed.trigger_id, view)
+
+
+async def _take_test(tools: Tools, pressed: Click) -> None:
+    """Nothing is behind a test page; that it was seen is the whole answer."""
+    text = f"✅ {person(pressed.user_id)} has seen this test. There is nothing else to do."
+    tools.answers.soon(
+        tools.answers.respond(pressed.response_url, {"replace_original": True, "text": text}), name="test page answered"
+    )
+
+
+async def _cover(tools: Tools, pressed: Click) -> None:
+    place = f"{pressed.channel_id}:{pressed.message_ts}"
+    await press_cover(tools, pressed.value, by=pressed.user_id, place=place, response_url=pressed.response_url)
+
+
 async def _open_from_prompt(tools: Tools, pressed: Click) -> None:
     runbook_ids = _runbook_ids(tools, pressed)
     origin = Origin(how="prompt", channel_id=pressed.channel_id, message_ts=pressed.thread_ts or pressed.message_ts)
@@ -236,6 +278,12 @@ ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
     ids.REOPEN: _commanding(lambda target, pressed: ChangeStatus(status=Status.INVESTIGATING)),
     ids.CHANGE_STATUS: _commanding(lambda target, pressed: ChangeStatus(status=_status(target))),
     ids.CHANGE_SEVERITY: _commanding(lambda target, pressed: ChangeSeverity(severity=_severity(target))),
+    ids.CHANGE_IMPACT: _commanding(lambda target, pressed: _impact(target)),
+    ids.CHECK_IN: _check_in,
+    ids.ESCALATE: _escalate,
+    ids.HAND_OVER: _hand_over,
+    ids.TAKE_TEST: _take_test,
+    ids.COVER: _cover,
     ids.CHOOSE_RUNBOOK: _commanding(lambda target, pressed: ChooseRunbook(runbook_id=target.thing)),
     ids.RUN_DIAGNOSTICS: _commanding(lambda target, pressed: RunDiagnostics()),
     ids.TICK: _commanding(lambda target, pressed: TickStep(step_id=target.thing)),

@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.domain.catalog import best_runbooks
-from bot.domain.commands import Acknowledge, AssignRole, ChangeSeverity, ChangeStatus
+from bot.domain.commands import Acknowledge, AssignRole, ChangeImpact, ChangeSeverity, ChangeStatus, Note
+from bot.domain.decisions.conduct import NOTE_MAX_CHARS
 from bot.domain.errors import UserError
-from bot.domain.facts import Origin, Role, Status
+from bot.domain.facts import Impact, Origin, Role, Status
 from bot.domain.text import TITLE_MAX_CHARS, clean, readable
 from bot.slack.blocks import texts
-from bot.slack.blocks.parts import escape, person
+from bot.slack.blocks.parts import IMPACT_LABELS, escape, person
 from bot.slack.drawing import Drawn
 from bot.slack.listeners.declaring import answer_when_ready, at_once, declare, nearest
+from bot.slack.listeners.escalating import callable_names, called, escalation, nobody_known
 from bot.slack.listeners.forms import open_declare_form
-from bot.slack.listeners.grammar import Verb, help_lines, parse, parse_severity
+from bot.slack.listeners.grammar import Verb, depends_on_room, help_lines, parse, parse_severity
 from bot.slack.listeners.tools import Reply, Tools
 
 _PERSON = re.compile(r"<@(?P<id>[UW][A-Z0-9]+)")
+_IMPACTS = {
+    "customer": Impact.CUSTOMER_IMPACT,
+    "media": Impact.MEDIA_ATTENTION,
+    "business": Impact.BUSINESS_CRITICAL,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +47,8 @@ class Asked:
 async def incident(tools: Tools, asked: Asked) -> Reply | None:
     """``/incident …`` or ``@muster …``; None when a form answers. Raises: UserError and what the desk raises."""
     known = bool(best_runbooks(asked.text, tools.catalog))
-    parsed = parse(asked.text, is_known=known)
+    here = await tools.desk.find_by_channel(asked.channel_id, fresh=False) if depends_on_room(asked.text) else None
+    parsed = parse(asked.text, is_known=known, room=callable_names(here, tools.catalog) if here else None)
     return await _VERBS[parsed.verb](tools, asked, parsed.arguments)
 
 
@@ -77,7 +85,7 @@ async def _declare(tools: Tools, asked: Asked, words: str, *, drill: bool) -> Re
 
 
 async def _help(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
-    return _said(texts.draw_help(help_lines(tools.command), tools.runbook_command))
+    return _said(texts.draw_help(help_lines(tools.command), tools.runbook_command, tools.oncall_command))
 
 
 async def _list(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
@@ -122,6 +130,51 @@ async def _resolve(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> 
     return Reply(text="🟢 Resolved. The escalation has stopped; it can be reopened from the card.")
 
 
+async def _escalate(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    found = await tools.room_of(asked.channel_id)
+    mentioned = _PERSON.match(arguments.get("person", ""))
+    command = await escalation(
+        tools,
+        found,
+        level=arguments.get("level", ""),
+        contact_id=arguments.get("contact", ""),
+        user_id=mentioned["id"] if mentioned else "",
+        reason=arguments.get("reason", ""),
+    )
+    after = await tools.act(found, command, by=asked.user_id, delivery=asked.delivery)
+    return Reply(text=called(after, asked.user_id))
+
+
+async def _nobody(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    found = await tools.room_of(asked.channel_id)
+    await tools.check_responder(found, asked.user_id)
+    return Reply(text=nobody_known(found, tools.command, arguments["words"]))
+
+
+async def _update(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    return await _write_down(tools, asked, arguments["text"], is_update=True)
+
+
+async def _note(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    return await _write_down(tools, asked, arguments["text"], is_update=False)
+
+
+async def _write_down(tools: Tools, asked: Asked, words: str, *, is_update: bool) -> Reply:
+    found = await tools.room_of(asked.channel_id)
+    text = readable(words)
+    await tools.act(found, Note(text=text, is_update=is_update), by=asked.user_id, delivery=asked.delivery)
+    shortened = len(clean(text, max_chars=NOTE_MAX_CHARS + 1)) > NOTE_MAX_CHARS
+    shorter = f" Only its first {NOTE_MAX_CHARS:,} characters were kept." if shortened else ""
+    return Reply(text=f"{'📣 The room is told' if is_update else '📝 It is written down'}.{shorter}")
+
+
+async def _impact(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    found = await tools.room_of(asked.channel_id)
+    impact, on = _IMPACTS[arguments["impact"].casefold()], arguments.get("switch", "on").casefold() == "on"
+    await tools.act(found, ChangeImpact(impact=impact, on=on), by=asked.user_id, delivery=asked.delivery)
+    return Reply(text=f"{'🔺' if on else '🔻'} {IMPACT_LABELS[impact]}: {'on, since now' if on else 'over'}.")
+
+
 async def _nearest(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
     return nearest(tools, arguments["nearest"], clean(readable(arguments["words"]), max_chars=TITLE_MAX_CHARS))
 
@@ -156,5 +209,10 @@ _VERBS: dict[Verb, Callable[[Tools, Asked, Mapping[str, str]], Awaitable[Reply |
     Verb.ASSIGN: _assign,
     Verb.ACKNOWLEDGE: _acknowledge,
     Verb.RESOLVE: _resolve,
+    Verb.ESCALATE: _escalate,
+    Verb.UPDATE: _update,
+    Verb.NOTE: _note,
+    Verb.IMPACT: _impact,
+    Verb.NOBODY: _nobody,
     Verb.NEAREST: _nearest,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from bot.slack.blocks import ids, views
 from bot.slack.blocks.views import View
 from bot.slack.client import WHILE_SLACK_WAITS_S
 from bot.slack.listeners.declaring import at_once, declare, when_ready
+from bot.slack.listeners.escalating import called, escalation, require_holder
 from bot.slack.listeners.tools import Tools
 
 Answer = dict[str, Any] | None
@@ -108,6 +110,35 @@ async def _run_requested(tools: Tools, view: Mapping[str, Any], user_id: str, de
     return None
 
 
+async def _escalated(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
+    target = ids.parse(views.metadata_of(view).get("target", ""))
+    if target.thing not in (ids.ESCALATE, ids.HAND_OVER):
+        raise UserError("That form is not one of Muster's; nothing was done.")
+    incident = await tools.desk.get(target.incident_id)
+    whom, someone = _WHOM.fullmatch(views.text_of(view, "whom")), views.text_of(view, "person")
+    if whom is None or (someone and not _USER_ID.fullmatch(someone)):
+        raise UserError("That form is not one of Muster's; nobody was called.")
+    if someone and whom["kind"]:
+        raise views.FieldErrors({"person": "Choose either one of the list above or a person."})
+    reason = views.text_of(view, "reason")
+    if target.thing == ids.HAND_OVER:
+        require_holder(incident, user_id)
+        reason = await _handed_over(tools, user_id, reason)
+    await tools.check_responder(incident, user_id)  # first of all: nobody else learns who is who
+    command = await escalation(
+        tools, incident, level=whom["level"] or "", contact_id=whom["contact"] or "", user_id=someone, reason=reason
+    )
+    after = await tools.act(incident, command, by=user_id, delivery=delivery)
+    title = "Hand over" if target.thing == ids.HAND_OVER else "Escalate"
+    return {"response_action": "update", "view": views.notice_view(title, called(after, user_id))}
+
+
+async def _handed_over(tools: Tools, user_id: str, reason: str) -> str:
+    who = await tools.find_person(user_id)
+    because = f": {reason}" if reason.strip() else ""
+    return f"handed over by {who.name if who else user_id}{because}"
+
+
 def action_of(tools: Tools, incident: Incident, step_id: str) -> tuple[Step, ActionInfo]:
     """The step and the action that it runs. Raises: UserError when this version has no such action."""
     if incident.runbook is None:
@@ -134,9 +165,13 @@ async def request_run(
     await tools.desk.handle(incident.id, command, by=user_id, delivery=delivery)
 
 
+_WHOM = re.compile(r"(?P<kind>next|level:(?P<level>[0-9]{1,4})|contact:(?P<contact>[a-z0-9-]{1,60}))?")
+_USER_ID = re.compile(r"[UW][A-Z0-9]{2,30}")
+
 SENT: dict[str, Callable[[Tools, Mapping[str, Any], str, str], Awaitable[Answer]]] = {
     ids.VIEW_DECLARE: _declared,
     ids.VIEW_SKIP: _skipped,
     ids.VIEW_RUN: _run_requested,
+    ids.VIEW_ESCALATE: _escalated,
 }
 """What becomes of each form, by callback_id: (tools, view, user id, delivery key) → the answer to Slack."""

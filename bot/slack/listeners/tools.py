@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,6 +13,7 @@ import structlog
 
 from bot.domain.catalog import Catalog
 from bot.domain.commands import Command, Join
+from bot.domain.duty import Cover
 from bot.domain.errors import ForbiddenError, MusterError, PermanentError, UserError
 from bot.domain.escalation import Contact
 from bot.domain.incident import Incident
@@ -20,6 +21,7 @@ from bot.services.desk import Desk
 from bot.services.ports import ActionInfo, Clock
 from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
 from bot.slack.drawing import Block
+from bot.slack.duty import DutyRoster
 from bot.slack.people import People, Person
 from bot.slack.posting import post
 
@@ -119,6 +121,18 @@ class Answers:
         await asyncio.gather(*running, return_exceptions=True)
 
 
+class CoverBook(Protocol):
+    """Where it stands who covers for whom. Raises: TemporaryError when it cannot be reached, UnknownOutcome for a write."""
+
+    async def covers(self) -> list[Cover]:
+        """Those that are not over, in the order in which they were said."""
+        ...
+
+    async def add_cover(self, cover: Cover) -> None:
+        """Remember it; of those of one rotation and time the newest counts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """See the module. ``team_id`` is the workspace; ``command`` the name of the slash command ("/incident")."""
@@ -129,12 +143,16 @@ class Tools:
     people: People
     answers: Answers
     actions: Mapping[str, ActionInfo]
+    duty: DutyRoster
+    covers: CoverBook
+    incidents_channel_id: str
     team_id: str
     app_id: str
     bot_user_id: str
     bot_id: str
     command: str = "/incident"
     runbook_command: str = "/runbook"
+    oncall_command: str = "/oncall"
     log: Any = field(default_factory=lambda: structlog.get_logger("muster.listeners"))
 
     @property
@@ -171,6 +189,29 @@ class Tools:
             raise ForbiddenError("Only people of this workspace can do that; nothing was done.")
         if person.is_guest or (person.team_id and person.team_id != self.team_id):
             raise ForbiddenError("Guests and people of other workspaces cannot do that; ask a member of the team.")
+
+    async def require_member(self, user_id: str, *, so: str) -> Person | None:
+        """The person, who is to do something themselves; None when Slack cannot say who it is right now. ``so`` is what follows.
+
+        Raises: UserError for bots, guests, and people who left or belong to another workspace.
+        """
+        if user_id == self.bot_user_id:
+            raise UserError(f"That is Muster itself; name a person. So {so}.")
+        person = await self.find_person(user_id)
+        if person is None:
+            return None
+        why = ""
+        if person.is_bot:
+            why = "is a bot"
+        elif person.is_gone:
+            why = "is deactivated in Slack"
+        elif person.is_guest:
+            why = "is a guest here"
+        elif person.team_id and person.team_id != self.team_id:
+            why = "belongs to another workspace"
+        if why:
+            raise UserError(f"<@{user_id}> {why}, so {so}. Name a member of this workspace.")
+        return person
 
     async def act(self, incident: Incident, command: Command, *, by: str, delivery: str, certain: bool = False) -> Incident:
         """What a responder asks for, done. ``incident`` may be what this process remembers of it.

@@ -1,0 +1,254 @@
+"""Parts of the running bot that take several lines to put together: readiness, the actions, the ways to people, what watches.
+
+Only ``bot.app`` and the terminal use this; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from bot.actions import runner
+from bot.actions.spec import ActionContext, ActionSpec
+from bot.domain.errors import MusterError, PermanentError, TemporaryError
+from bot.domain.escalation import PagerDutyOnCall, Way
+from bot.domain.incident import Incident
+from bot.domain.outcome import Outcome, Preview
+from bot.domain.tasks import TaskKind
+from bot.http.phone import PhoneDoor
+from bot.metrics import Metrics
+from bot.notices import IncidentsChannel
+from bot.notify.table import NotifyConfig
+from bot.notify.table import ways as notify_ways
+from bot.notify.twilio_signature import is_genuine
+from bot.providers.config import ProviderConfig
+from bot.providers.faults import Unavailable
+from bot.providers.http import Endpoint, ProviderHttp
+from bot.providers.table import Providers
+from bot.services.audit import AuditPerformer
+from bot.services.canary import CanaryPerformer
+from bot.services.desk import Desk
+from bot.services.handover import HandoverPerformer, Handovers
+from bot.services.paging import Duty, FollowPerformer, PagePerformer
+from bot.services.ports import Clock, PageWay
+from bot.services.worker import Work
+from bot.settings import Settings
+from bot.slack.client import SlackApi
+from bot.slack.duty import DutyRoster
+from bot.slack.pages import SlackWay
+from bot.slack.people import People
+from bot.slack.socket_mode import SocketMode
+from bot.slack.workspace import Workspace, room_address
+from bot.storage.redis import RedisStore
+
+READY_S: Final = 5.0
+"""How long an answer of Slack to "are you there?" is believed."""
+HEARTBEAT_TIMEOUT_S: Final = 5.0
+HEARTBEAT_MAX_BYTES: Final = 65_536
+
+
+class Readiness:
+    """Whether Redis and Slack answer; Slack's word is believed for ``READY_S``."""
+
+    def __init__(self, store: RedisStore, slack: SlackApi, work: asyncio.Task[None], sockets: SocketMode | None) -> None:
+        self._sockets = sockets
+        self._store = store
+        self._slack = slack
+        self._work = work
+        self._asked_at = -READY_S
+        self._slack_fault = ""
+
+    async def missing(self) -> list[str]:
+        """Why not; empty when ready."""
+        faults: list[str] = []
+        if self._work.done():
+            faults.append("the worker has stopped; restart Muster")
+        if self._sockets:
+            faults.extend(self._sockets.missing())
+        try:
+            await self._store.ping()
+        except MusterError as error:
+            faults.append(str(error))
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_at >= READY_S:
+            self._asked_at = now
+            try:
+                await self._slack.call("auth.test")
+                self._slack_fault = ""
+            except MusterError as error:
+                self._slack_fault = str(error)
+        if self._slack_fault:
+            faults.append(self._slack_fault)
+        return faults
+
+
+class Actions:
+    """The registry as the performers see it."""
+
+    def __init__(self, specs: Mapping[str, ActionSpec], providers: Providers) -> None:
+        self._specs = specs
+        self._context = ActionContext(providers=providers)
+
+    def _spec(self, action: str) -> ActionSpec:
+        spec = self._specs.get(action)
+        if spec is None:
+            raise PermanentError(f"this version of Muster has no action {action}; do the step by hand", code="no_action")
+        return spec
+
+    async def execute(self, action: str, params: dict[str, Any]) -> Outcome:
+        """See ``bot.services.performers.ActionRunner``."""
+        return await runner.execute(self._spec(action), params, self._context)
+
+    async def preview(self, action: str, params: dict[str, Any]) -> Preview:
+        """See ``bot.services.performers.ActionRunner``."""
+        return await runner.preview(self._spec(action), params, self._context)
+
+
+# -- what the settings say -------------------------------------------------------------------------------------------
+
+
+def provider_config(settings: Settings) -> ProviderConfig:
+    """The part of the settings that the providers need."""
+    return ProviderConfig(
+        clerk_secret_key=settings.clerk_secret_key,
+        clerk_api_url=settings.clerk_api_url,
+        clerk_status_url=settings.clerk_status_url,
+        vercel_token=settings.vercel_token,
+        vercel_api_url=settings.vercel_api_url,
+        vercel_team_id=settings.vercel_team_id,
+        vercel_project=settings.vercel_project,
+        pagerduty_routing_key=settings.pagerduty_routing_key,
+        pagerduty_events_url=settings.pagerduty_events_url,
+        pagerduty_api_token=settings.pagerduty_api_token,
+        pagerduty_api_url=settings.pagerduty_api_url,
+        twilio_account_sid=settings.twilio_account_sid,
+        twilio_auth_token=settings.twilio_auth_token,
+        twilio_from=settings.twilio_from,
+        twilio_api_url=settings.twilio_api_url,
+    )
+
+
+def notify_config(settings: Settings, *, namespace: str) -> NotifyConfig:
+    """The part of the settings that the ways to reach people need."""
+    return NotifyConfig(smtp_url=settings.smtp_url, smtp_from=settings.smtp_from, namespace=namespace)
+
+
+# -- the ways to people ----------------------------------------------------------------------------------------------
+
+
+def make_ways(
+    settings: Settings, *, workspace: Workspace, providers: Providers, slack: SlackApi, people: People, desk: Desk
+) -> dict[Way, PageWay]:
+    """Slack, and what else is configured. Raises: ConfigError when a setting is wrong."""
+    return {
+        Way.SLACK: SlackWay(slack=slack, people=people, desk=desk),
+        **notify_ways(notify_config(settings, namespace=f"muster-{workspace.team_id}"), providers),
+    }
+
+
+def make_duty(
+    settings: Settings, *, providers: Providers, people: People, desk: Desk, clock: Clock, covers: RedisStore
+) -> DutyRoster:
+    """Who is on duty; PagerDuty is asked where there is a token for it."""
+    on_call = functools.partial(_on_call, providers) if settings.pagerduty_api_token else None
+    return DutyRoster(desk=desk, clock=clock, people=people, covers=covers, on_call=on_call)
+
+
+async def _on_call(providers: Providers, where: PagerDutyOnCall) -> Sequence[tuple[str, str]]:
+    rest = providers.pagerduty_rest()
+    return await rest.on_call(schedule=where.schedule, escalation_policy=where.escalation_policy, level=where.level)
+
+
+def paging_work(
+    settings: Settings,
+    *,
+    workspace: Workspace,
+    ways: Mapping[Way, PageWay],
+    duty: DutyRoster,
+    desk: Desk,
+    clock: Clock,
+    store: RedisStore,
+) -> dict[TaskKind, Work]:
+    """What pages, follows pages and sends test pages."""
+    pages = PagePerformer(
+        ways=ways,
+        duty=duty,
+        clock=clock,
+        answer_url=functools.partial(_answer_url, settings.muster_url),
+        room_url=lambda incident: room_address(workspace, incident),
+    )
+    canary = CanaryPerformer(ways=ways, duty=duty, desk=desk, clock=clock, store=store)
+    return {
+        TaskKind.PAGE: Work(perform=pages, failed=pages.failed, most_attempts=5),
+        TaskKind.FOLLOW: Work(perform=FollowPerformer(ways=ways, desk=desk, duty=duty, clock=clock)),
+        TaskKind.CANARY: Work(alone=canary),
+    }
+
+
+def _answer_url(public_url: str | None, incident: Incident, key: str, contact_id: str) -> str | None:
+    return f"{public_url.rstrip('/')}/pages/phone/{incident.id}~{key}~{contact_id}" if public_url else None
+
+
+def make_phone_door(settings: Settings, *, desk: Desk, duty: Duty) -> PhoneDoor | None:
+    """What takes the keys pressed on telephones; None: without a public address, or without Twilio's secret, nothing does."""
+    if settings.muster_url is None or settings.twilio_auth_token is None:
+        return None
+    return PhoneDoor(
+        public_url=settings.muster_url,
+        desk=desk,
+        duty=duty,
+        is_genuine=functools.partial(is_genuine, settings.twilio_auth_token),
+    )
+
+
+# -- what watches ----------------------------------------------------------------------------------------------------
+
+
+def watching_work(
+    settings: Settings,
+    *,
+    channel: IncidentsChannel,
+    handovers: Handovers,
+    duty: DutyRoster,
+    desk: Desk,
+    clock: Clock,
+    store: RedisStore,
+    metrics: Metrics,
+) -> dict[TaskKind, Work]:
+    """The audit, and the announcements of hand-overs."""
+    audit = AuditPerformer(
+        store=store,
+        desk=desk,
+        clock=clock,
+        tell=channel.tell,
+        heartbeat=heartbeat_call(settings.muster_heartbeat_url) if settings.muster_heartbeat_url else None,
+        standing=handovers.standing,
+        on_audit=lambda audited: metrics.audit_found(
+            [trouble.kind for trouble in audited.troubles], booked_again=audited.booked_again
+        ),
+    )
+    announcing = HandoverPerformer(desk=desk, clock=clock, duty=duty, covers=store, announce=channel.announce)
+    return {TaskKind.AUDIT: Work(alone=audit), TaskKind.HANDOVER: Work(alone=announcing)}
+
+
+def heartbeat_call(url: SecretStr) -> Callable[[], Awaitable[None]]:
+    """Calls the address. Raises: TemporaryError without a word of the address, which is a secret."""
+
+    async def call() -> None:
+        endpoint = Endpoint(name="The heartbeat address", base_url="", base_url_setting="MUSTER_HEARTBEAT_URL")
+        http = ProviderHttp(endpoint, timeout_s=HEARTBEAT_TIMEOUT_S, max_bytes=HEARTBEAT_MAX_BYTES)
+        try:
+            reply = await http.fetch("GET", url.get_secret_value())
+        except MusterError as error:
+            reason = f" ({error.reason})" if isinstance(error, Unavailable) else ""
+            raise TemporaryError(f"the heartbeat address could not be called{reason}; check MUSTER_HEARTBEAT_URL") from None
+        finally:
+            await http.aclose()  # a minute is longer than most keep a connection
+        if not 200 <= reply.status < 300:
+            raise TemporaryError(f"the heartbeat address answered {reply.status}; check MUSTER_HEARTBEAT_URL")
+
+    return call
