@@ -110,7 +110,7 @@ def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> tuple[C
     if result.catalog is None:
         faults = [str(fault) for fault in result.faults if fault.level == "error"]
         raise ConfigError("\n".join([*faults, "muster check tells the same; mend the files and start again"]))
-    return result.catalog, result.faults
+    return result.catalog, tuple(fault for fault in result.faults if fault.level == "warning")
 
 
 @contextlib.asynccontextmanager

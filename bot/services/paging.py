@@ -6,6 +6,7 @@ state's (``bot.domain.timers``). Each attempt is a task and a fact of its own, s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -28,6 +29,8 @@ MOST_TRIES = 3
 """What a provider cannot do so often, in some ten seconds, is left to the next way; this one is tried again after the last."""
 MOST_WAIT_S = 10.0
 """A provider that asks for more patience than that is left alone for the next way."""
+MENTION_WAIT_S = 0.5
+"""Who was called by phone is mentioned in the room, too; what Slack does not say in this time is left out."""
 FOLLOW_EVERY_S = 10.0
 FOLLOW_OFTEN_S = 600
 FOLLOW_SELDOM_S = 60.0
@@ -148,8 +151,9 @@ class PagePerformer:
 
     async def _slack_id(self, contact: Contact) -> str | None:
         try:
-            return await self._duty.slack_id(contact)
-        except MusterError as error:  # it is only for the mention in the room
+            async with asyncio.timeout(MENTION_WAIT_S):
+                return await self._duty.slack_id(contact)
+        except (MusterError, TimeoutError) as error:  # it is only for the mention in the room
             self._log.warning("slack_user_unknown", contact=contact.id, error=str(error))
             return None
 

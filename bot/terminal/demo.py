@@ -99,7 +99,7 @@ async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sand
             "MUSTER_URL": sandbox.bot_url,
             "MUSTER_TIME_TRAVEL": "true",
             "MUSTER_ENV_FILE": "",
-            "LOG_LEVEL": "warning",
+            "LOG_LEVEL": "error",
             **world.environment(sandbox.url, paging=True),
         }
         async with _time_travel(sandbox, folder, team_id=TEAM_ID):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ BUSY_PHONE = "+15555550142"
 class RedisServer:
     """A server of one's own, append-only with fsync always, on a socket and, for ``REPLICAOF`` and the like, nothing else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, binary: Path | None = None) -> None:
         self._folder = folder
+        self._binary = binary or server_binary()
         self.socket = str(folder / "s")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,7 +55,7 @@ class RedisServer:
         """Start it on what it wrote before, and wait until it answers."""
         options = ["--port", "0", "--unixsocket", self.socket, "--dir", str(self._folder), "--save", ""]
         options += ["--appendonly", "yes", "--appendfsync", "always", "--logfile", str(self._folder / "log")]
-        self._process = subprocess.Popen([str(server_binary()), *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([str(self._binary), *options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():
             assert time.monotonic() < deadline, (self._folder / "log").read_text("utf-8")
@@ -91,10 +92,10 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    """A running one, gone at the end with all that it knew."""
+def redis_server(binary: Path | None = None) -> Iterator[RedisServer]:
+    """A running one, gone at the end with all that it knew. ``binary`` None: the server that Muster embeds."""
     with tempfile.TemporaryDirectory(prefix="muster-") as folder:
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), binary)
         server.start()
         try:
             yield server
@@ -158,11 +159,11 @@ class Ground:
         self.environment = dict(environment)
         self.store = store
         self.replicas: list[Replica] = []
-        self._folder = folder
+        self.folder = folder
 
     def replica(self) -> Replica:
         """One more, which is not started."""
-        made = Replica(self.environment, self._folder / f"log{len(self.replicas)}")
+        made = Replica(self.environment, self.folder / f"log{len(self.replicas)}")
         self.replicas.append(made)
         return made
 
@@ -178,8 +179,15 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def ground(redis_url: str, *, database: int) -> AsyncIterator[Ground]:
-    """A fresh workspace with a runbook that has everything in it: see ``runbooks_with_a_run``."""
+async def ground(
+    redis_url: str,
+    *,
+    database: int,
+    write_runbooks: Callable[[Path], Path] | None = None,
+    prepare: Callable[[Sandbox, World], None] = lambda sandbox, world: None,
+) -> AsyncIterator[Ground]:
+    """A fresh workspace. ``write_runbooks`` None: with a runbook that has everything in it (``runbooks_with_a_run``).
+    ``prepare`` gets what is not started yet."""
     url = f"{redis_url}?db={database}"
     raw = redis.asyncio.Redis.from_url(url)
     await raw.flushdb()
@@ -189,6 +197,7 @@ async def ground(redis_url: str, *, database: int) -> AsyncIterator[Ground]:
     sandbox = Sandbox(
         signing_secret=signing_secret, bot_token=token, manifest=MANIFEST, world=world, retry_scale=REDELIVERY_SCALE
     )
+    prepare(sandbox, world)
     await sandbox.start()
     client = connect(url, timeout_s=5)
     with tempfile.TemporaryDirectory(prefix="muster-") as name:
@@ -198,7 +207,7 @@ async def ground(redis_url: str, *, database: int) -> AsyncIterator[Ground]:
             "SLACK_SIGNING_SECRET": signing_secret,
             "SLACK_API_URL": sandbox.slack_api_url,
             "REDIS_URL": url,
-            "MUSTER_RUNBOOKS": str(runbooks_with_a_run(folder)),
+            "MUSTER_RUNBOOKS": str((write_runbooks or runbooks_with_a_run)(folder)),
             "MUSTER_TIME_TRAVEL": "true",
             "MUSTER_ENV_FILE": "",
             **world.environment(sandbox.url, paging=True),

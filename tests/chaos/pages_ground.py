@@ -20,6 +20,8 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from bot.sandbox.server import Sandbox
+from bot.sandbox.world import World
 from bot.sandbox.world.recording import Unsaid
 from bot.slack.posting import opaque_key
 from tests.chaos.ground import Ground, Replica
@@ -108,9 +110,12 @@ def write_runbooks(folder: Path) -> Path:
 class Record:
     """Who was asked to reach whom. ``moments`` are epoch seconds of this machine, as everywhere in this run."""
 
-    site: Ground
+    sandbox: Sandbox
+    world: World
     users: dict[str, str]
     """Contact → user in Slack."""
+    most_incidents: int = 0
+    """Their numbers are at most this."""
     asked: list[Attempt] = field(default_factory=list)
     """Of PagerDuty and Twilio."""
 
@@ -118,11 +123,10 @@ class Record:
         """From now on, whatever reaches PagerDuty and Twilio is written down. Before the sandbox starts."""
         self._by_phone = {data["phone"]: data["id"] for _, data in contacts() if "phone" in data}
         self._by_mail = {data["email"]: data["id"] for _, data in contacts() if "email" in data}
-
-    def watch(self, world: Any) -> None:
-        """Before the routes of ``world`` are made."""
-        world.pagerduty.answer = self._watched(world.pagerduty.answer, self._event_of)
-        world.twilio.serve = self._watched(world.twilio.serve, self._call_of)
+        pagerduty: Any = self.world.pagerduty
+        twilio: Any = self.world.twilio
+        pagerduty.answer = self._watched(pagerduty.answer, self._event_of)
+        twilio.serve = self._watched(twilio.serve, self._call_of)
 
     def _watched(self, answer: Any, read: Any) -> Any:
         async def watched(request: web.Request, path: str) -> web.StreamResponse:
@@ -175,7 +179,7 @@ class Record:
         return [*self.asked, *self._mails(), *self._messages()]
 
     def _mails(self) -> Iterator[Attempt]:
-        for entry in self.site.world.smtp.ledger:
+        for entry in self.world.smtp.ledger:
             if not entry.accepted:
                 continue
             incident, _, _, contact = entry.reference.strip("<>").partition("@")[0].split(".")
@@ -192,7 +196,7 @@ class Record:
 
     def refused_mails(self) -> list[tuple[float, str]]:
         """(when, contact, or "" where the server said no before it was told) of the mails that were not taken."""
-        return [(entry.at, self._by_mail.get(entry.key, "")) for entry in self.site.world.smtp.ledger if not entry.accepted]
+        return [(entry.at, self._by_mail.get(entry.key, "")) for entry in self.world.smtp.ledger if not entry.accepted]
 
     def _messages(self) -> Iterator[Attempt]:
         known: dict[str, tuple[int, str]] = {}
@@ -202,7 +206,7 @@ class Record:
             for number in numbers:
                 key = opaque_key(f"inc-{number}", f"inc-{number}/g1/level-{levels[contact]}/{contact}:{user}")
                 known[key] = (number, contact)
-        for call in self.site.sandbox.calls:
+        for call in self.sandbox.calls:
             if call.method != "chat.postMessage":
                 continue
             key = ((call.structure("metadata") or {}).get("event_payload") or {}).get("key", "")
@@ -214,18 +218,15 @@ class Record:
                     at=call.started_at_s, way="slack", incident=number, contact=contact, key=key, accepted=accepted, note=note
                 )
 
-    most_incidents: int = 0
-    """Their numbers are at most this."""
-
     def looks(self) -> list[tuple[float, str]]:
         """(when, contact) of every look for an earlier attempt, and of what else comes between the check and the page."""
         found: list[tuple[float, str]] = []
-        for row in self.site.world.ledger:
+        for row in self.world.ledger:
             if row["provider"] == "twilio" and row["method"] == "GET" and "To=" in row["query"]:
                 number = row["query"].partition("To=")[2].partition("&")[0].replace("%2B", "+")
                 found.append((row["started_at"], self._by_phone.get(number, "")))
         by_user = {user: contact for contact, user in self.users.items()}
-        for call in self.site.sandbox.calls:
+        for call in self.sandbox.calls:
             if call.method == "conversations.open":
                 found.append((call.started_at_s, by_user.get(str(call.arguments.get("users")), "")))
         return found
@@ -245,6 +246,8 @@ class Fighter(Replica):
     """A replica that somebody kills all the time. ``is_ready``: it has started, and nobody has killed it since."""
 
     is_ready = False
+    off_s = 0.0
+    """How far its clock is ahead."""
 
     async def rise(self, going_on: Callable[[], bool]) -> None:
         """Start it, again and again as a platform does, until it is ready or ``going_on`` says no."""
@@ -276,6 +279,7 @@ def fighter(site: Ground, number: int, folder: Path, *, off_s: float) -> Fighter
     if off_s:
         environment |= {"PYTHONPATH": str(CLOCK_OFF), "CLOCK_OFF_S": str(off_s)}
     made = Fighter(environment, folder / f"replica{number}")
+    made.off_s = off_s
     site.replicas.append(made)
     return made
 

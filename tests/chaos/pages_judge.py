@@ -38,14 +38,20 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A page that had to be made. ``stopped_at``: when it was no longer wanted. ``recorded``: (way, when) of what Muster knows."""
+    """A page that had to be made. ``recorded``: (way, when) of what Muster knows to be accepted."""
 
     incident: int
     level: int
     contact: str
     due_at: float
-    stopped_at: float | None
+    acknowledged_at: float | None = None
+    over_at: float | None = None
     recorded: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def stopped_at(self) -> float | None:
+        """Since when nobody is to be called any more."""
+        return min((at for at in (self.acknowledged_at, self.over_at) if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,8 @@ class Verdict:
     stopped: int = 0
     accepted: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+    wrong: list[Due] = field(default_factory=list)
+    """The pages that the lists of faults are about."""
     repeats: Counter[str] = field(default_factory=Counter)
     unexplained: list[str] = field(default_factory=list)
     behind: list[str] = field(default_factory=list)
@@ -154,9 +162,10 @@ def _name(due: Due) -> str:
 def _completeness(due: Due, attempts: Sequence[Attempt], verdict: Verdict) -> None:
     if any(one.accepted for one in attempts):
         return
-    if due.stopped_at is not None:
+    if due.acknowledged_at is not None:
         verdict.stopped += 1
         return
+    verdict.wrong.append(due)
     verdict.lost.append(f"{_name(due)}, due at {due.due_at:.2f}, {len(attempts)} attempts")
 
 
@@ -167,12 +176,14 @@ def _repeats(due: Due, attempts: Sequence[Attempt], evidence: Evidence, looks: S
             ways[attempt.way].append(attempt)
     for way, accepted in ways.items():
         if len({one.key for one in accepted}) > 1:
+            verdict.wrong.append(due)
             verdict.unexplained.append(f"{_name(due)} by {way}: with another key")
         for first, second in pairwise(accepted):
             reason = _reason(due, first, second, evidence, looks)
             if reason:
                 verdict.repeats[reason] += 1
             else:
+                verdict.wrong.append(due)
                 gap = second.at - first.at
                 verdict.unexplained.append(f"{_name(due)} by {way}: {first.at:.2f} and {gap:.2f} s later ({first.note or 'taken'})")
 
@@ -209,15 +220,17 @@ def _checked_at(attempt: Attempt, looks: Sequence[float]) -> float:
 
 
 def _behind(due: Due, attempts: Sequence[Attempt], looks: Sequence[float], verdict: Verdict) -> None:
-    if due.stopped_at is None:
+    stopped_at = due.stopped_at
+    if stopped_at is None:
         return
     for attempt in attempts:
-        if attempt.at <= due.stopped_at + BEHIND_S:
+        if attempt.at <= stopped_at + BEHIND_S:
             continue
-        if _checked_at(attempt, looks) <= due.stopped_at:
+        if _checked_at(attempt, looks) <= stopped_at:
             verdict.behind_in_the_gap += 1
         else:
-            late_s = attempt.at - due.stopped_at
+            verdict.wrong.append(due)
+            late_s = attempt.at - stopped_at
             verdict.behind.append(f"{_name(due)} by {attempt.way}, {late_s:.2f} s behind it")
 
 

@@ -298,9 +298,10 @@ def test_somebody_who_was_asked_in_pagerduty_answers_there(catalog: Catalog) -> 
 def test_a_level_that_was_not_reached_is_reached_by_hand(catalog: Catalog) -> None:
     """It is not paged a second time by the clock, and the levels before it still are."""
     story = opened(catalog)
+    story.tick(until_s=0)
     story.do(Escalate(level=3, reason="the payment service too"), after_s=60)
     story.tick(until_s=3600)
-    assert story.told() == [(60, "level-1", "first"), (60, "level-3", "third"), (900, "level-2", "second")]
+    assert story.told() == [(0, "level-1", "first"), (60, "level-3", "third"), (900, "level-2", "second")]
     assert story.incident.raised["level-3"].reason == "the payment service too"
 
 
@@ -343,6 +344,15 @@ def test_a_person_who_is_in_no_file_can_be_called(catalog: Catalog) -> None:
     story.do(Escalate(contact=person_contact("U0EXPERT")), after_s=1)
     story.tick(until_s=10)
     assert [(key, who) for _, key, who in story.told() if who == "u0expert"] == [("asked", "u0expert"), ("asked.2", "u0expert")]
+
+
+def test_somebody_whom_no_level_names_can_be_called(catalog: Catalog) -> None:
+    """Whoever is in contacts.yml, also if this incident's ladder does not know them."""
+    story = opened(catalog)
+    assert "lead" not in story.incident.plan.people
+    story.do(Escalate(contact_id="lead"), after_s=1)
+    story.tick(until_s=10)
+    assert (1, "asked", "lead") in story.told()
 
 
 @pytest.mark.parametrize(

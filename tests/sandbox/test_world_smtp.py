@@ -173,7 +173,9 @@ async def test_addresses_that_are_unknown_or_bounce(outside: MountedWorld) -> No
         await send(outside, mail("nobody@example.com"))
     await send(outside, mail("full@example.com"))
     assert outside.world.smtp.bounces == []
+    outside.changed.clear()
     outside.clock.advance(30)
+    await asyncio.wait_for(outside.changed.wait(), 5)
     assert [(one.address, one.message_id) for one in outside.world.smtp.bounces] == [
         ("full@example.com", "<inc-42.on-call@muster>")
     ]
@@ -276,4 +278,7 @@ async def test_starting_and_stopping_twice() -> None:
     assert str(port) in world.environment("http://127.0.0.1:1", paging=True)["SMTP_URL"]
     assert "SMTP_URL" not in world.environment("http://127.0.0.1:1")
     await world.stop()
+    await world.stop()
+    await world.start(clock)
+    assert world.smtp.port == port  # who was given the address may keep it
     await world.stop()

@@ -15,7 +15,7 @@ import email.policy
 import random
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Final, Literal
@@ -88,6 +88,7 @@ class SmtpStandIn:
         self._on_change = on_change
         self._server: asyncio.Server | None = None
         self._dialogues: set[asyncio.Task[None]] = set()
+        self._sleep: Callable[[float], Awaitable[None]] | None = None
         self._behaviours: dict[str, AddressBehaviour] = {}
         self.tls: ssl.SSLContext | None = None
         self.state = Switch("Mail", ("ok", "rate_limited", "error", "hangs_after_accepting", "password_changed"))
@@ -140,12 +141,16 @@ class SmtpStandIn:
             raise RuntimeError("The mail server has not been started")
         return f"smtp://{USER}:{PASSWORD}@127.0.0.1:{self.port}"
 
-    async def start(self, *, tls: ssl.SSLContext | None = None) -> None:
-        """Listen on a free port of 127.0.0.1. With ``tls`` STARTTLS is offered, and AUTH only after it. Safe to repeat."""
+    async def start(self, sleep: Callable[[float], Awaitable[None]], *, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a free port of 127.0.0.1, the same one after a stop. Safe to repeat.
+
+        With ``tls`` STARTTLS is offered, and AUTH only after it. ``sleep`` waits for so many seconds of the sandbox's time.
+        """
         if self._server is not None:
             return
         self.tls = tls
-        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0, limit=MAX_MAIL_BYTES * 2)
+        self._sleep = sleep
+        self._server = await asyncio.start_server(self._meet, "127.0.0.1", self.port, limit=MAX_MAIL_BYTES * 2)
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -166,7 +171,7 @@ class SmtpStandIn:
             self._dialogues.add(task)
             task.add_done_callback(self._dialogues.discard)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
                 await Dialogue(self, reader, writer).run()
         finally:
             writer.close()
@@ -201,6 +206,15 @@ class SmtpStandIn:
         self.mails.append(mail)
         for address in recipients:
             self.ledger.append(Entry(at=mail.at, what="mail", key=address, accepted=True, note=note, reference=mail.message_id))
+        self._on_change()
+        if self._sleep is not None and any(self.behaviour(address) == "bounces" for address in recipients):
+            task = asyncio.create_task(self._come_back(self._sleep), name="bounce")
+            self._dialogues.add(task)
+            task.add_done_callback(self._dialogues.discard)
+
+    async def _come_back(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Tell when a mail has bounced; `bounces` knows it by itself."""
+        await sleep(BOUNCE_AFTER_S)
         self._on_change()
 
 

@@ -60,8 +60,9 @@ class World:
         """
         if clock is not None:
             self._now = clock.now
-        await self.smtp.start(tls=mail_tls)
-        self.twilio.start(asyncio.sleep if clock is None else clock.sleep)
+        sleep = asyncio.sleep if clock is None else clock.sleep
+        await self.smtp.start(sleep, tls=mail_tls)
+        self.twilio.start(sleep)
 
     async def stop(self) -> None:
         """Undo `start`. Safe to repeat."""

@@ -28,6 +28,7 @@ from bot.slack.listeners.watch import Looking, look
 from bot.slack.posting import post
 
 UNCHANGED = "nothing was changed"
+OVER = f"That time is over already; {UNCHANGED}."
 
 
 def find_rotation(catalog: Catalog, name: str) -> Rotation | None:
@@ -72,15 +73,16 @@ async def press_cover(tools: Tools, value: str, *, by: str, place: str, response
     """ "I cover". ``place`` tells one question from another: it is answered once. Raises: UserError with why not."""
     rotation_id, for_user, until_s = ids.parse_cover(value)
     await tools.check_person(by, certain=True)
-    rotation, now = tools.catalog.rotations.get(rotation_id), tools.clock.now()
+    rotation = tools.catalog.rotations.get(rotation_id)
     if rotation is None:
         raise UserError(f"That rotation is not in contacts.yml any more; {UNCHANGED}.")
     if by == for_user:
         raise UserError(f"Nobody can cover for themselves; {UNCHANGED}.")
-    if until_s <= now.timestamp():
-        raise UserError(f"That time is over already; {UNCHANGED}.")
-    until_at = datetime.fromtimestamp(min(until_s, (now + LONGEST).timestamp()), UTC)
     (watch,) = await look(tools, [rotation])
+    now = tools.clock.now()  # behind the look: Redis has just said what time it is
+    if until_s <= now.timestamp():
+        raise UserError(OVER)
+    until_at = datetime.fromtimestamp(min(until_s, (now + LONGEST).timestamp()), UTC)
     if watch.cover and watch.cover.user_id != for_user:
         raise UserError(f"{person(watch.cover.user_id)} covers it already; {UNCHANGED}.")
     if for_user not in watch.user_ids:
@@ -163,8 +165,10 @@ def _turns(watch: Watch, now: datetime, until_at: datetime) -> Iterator[tuple[da
 
 async def _write(tools: Tools, watch: Watch, until_at: datetime, *, for_user: str, by_user: str, said_by: str) -> str:
     """Remember it and tell everybody; the sentence that says it."""
-    rotation = watch.rotation
-    for begin, end in list(_turns(watch, tools.clock.now(), until_at)):
+    rotation, now = watch.rotation, tools.clock.now()
+    if until_at <= now:
+        raise UserError(OVER)
+    for begin, end in list(_turns(watch, now, until_at)):
         cover = Cover(rotation=rotation.id, user_id=by_user, from_at=begin, until_at=end, by=said_by)
         await tools.covers.add_cover(cover)
     line = swap_line(rotation, for_user=for_user, by_user=by_user, until_at=until_at)
