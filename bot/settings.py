@@ -33,6 +33,7 @@ SERVICE_VARIABLE_PREFIX = "MUSTER_VAR_"
 COMMAND_PATTERN = r"/[a-z0-9_-]{1,31}"
 """32 characters with the slash (the manifest schema of api.slack.com), in lower case."""
 RUNBOOK_COMMAND = "/runbook"
+ONCALL_COMMAND = "/oncall"
 
 _OWN_PREFIX = "MUSTER_"
 _SERVICE_VARIABLE = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)+")
@@ -108,6 +109,8 @@ def _command_name(value: str) -> str:
         raise ValueError("is not the name of a slash command: a slash, then 1 to 31 of a-z, 0-9, - and _")
     if value == RUNBOOK_COMMAND:
         raise ValueError(f"is {RUNBOOK_COMMAND}, which finds runbooks; choose another name")
+    if value == ONCALL_COMMAND:
+        raise ValueError(f"is {ONCALL_COMMAND}, which says who is on call; choose another name")
     return value
 
 

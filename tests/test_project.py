@@ -168,7 +168,7 @@ def test_only_the_top_reads_settings() -> None:
         for path in (ROOT / "bot").rglob("*.py")
         if re.search(r"^\s*(?:from bot\.settings import|import bot\.settings|from bot import settings)", path.read_text(), re.M)
     }
-    assert readers <= {"app.py", "cli.py", "terminal"}
+    assert readers <= {"app.py", "wiring.py", "cli.py", "terminal"}
 
 
 def test_nothing_else_reads_the_environment() -> None:

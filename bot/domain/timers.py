@@ -337,13 +337,22 @@ def _follow_tasks(incident: Incident) -> Iterator[TaskRequest]:
             yield follow_task(incident.id, page.key, page.contact_id, page.via, wanted, due_at)
 
 
+def is_settled(incident: Incident, page: Page) -> bool:
+    """Whether the acknowledgement was the answer to a page: one that was sent before it, or was on its way and would not have
+    been sent after it. Whoever is called although somebody has it has to be woken, and may take it over."""
+    if incident.acknowledged is None:
+        return False
+    raised = incident.raised.get(page.key)
+    was_stopped = raised is not None and raised.at <= incident.acknowledged.at and raised.alarm.until != UNTIL_OVER
+    return was_stopped or page.at <= incident.acknowledged.at
+
+
 def _fate(incident: Incident, page: Page) -> tuple[str, datetime]:
-    """(what its provider should know, since when). An acknowledgement settles the pages before it: whoever is called although
-    somebody has it has to be woken."""
+    """(what its provider should know, since when)."""
     if incident.is_over:
         return "over", max(page.at, incident.status_changed.at if incident.status_changed else incident.opened.at)
-    if incident.acknowledged and page.at <= incident.acknowledged.at:
-        return "acknowledged", incident.acknowledged.at
+    if incident.acknowledged and is_settled(incident, page):
+        return "acknowledged", max(page.at, incident.acknowledged.at)
     if page.kind == "check_in" and not is_asking(incident, page.key):
         return "acknowledged", max(page.at, _heard_at(incident))
     return "open", page.at + timedelta(seconds=FOLLOW_AFTER_S)

@@ -7,7 +7,7 @@ state's (``bot.domain.timers``). Each attempt is a task and a fact of its own, s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -61,12 +61,14 @@ class PagePerformer:
         clock: Clock,
         answer_url: AnswerUrl,
         room_url: RoomUrl,
+        going_on: GoingOn | None = None,
     ) -> None:
         self._ways = ways
         self._duty = duty
         self._clock = clock
         self._answer_url = answer_url
         self._room_url = room_url
+        self._going_on = going_on
         self._log = structlog.get_logger("muster.pages")
 
     async def __call__(self, task: Task, incident: Incident) -> Performed:
@@ -96,7 +98,7 @@ class PagePerformer:
             return Performed(command=failed)
         way = untried[(task.attempt - 1) % len(untried)] if patient else untried[0]
         try:
-            accepted = await self._ways[way].send(self._summons(task, incident, raised, contact))
+            accepted = await self._ways[way].send(await self._summons(task, incident, raised, contact, way))
         except PermanentError as error:
             return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=False))
         except (TemporaryError, UnknownOutcome) as error:
@@ -195,18 +197,47 @@ class PagePerformer:
             exhausted=len(untried) == 1,
         )
 
-    def _summons(self, task: Task, incident: Incident, raised: Raised, contact: Contact) -> Summons:
+    async def _summons(self, task: Task, incident: Incident, raised: Raised, contact: Contact, way: Way) -> Summons:
+        contact_id, since = str(task.data["contact_id"]), task.due_at - timedelta(seconds=5)
+        look_first = task.attempt > 1
+        if look_first and way is Way.PHONE and self._going_on:
+            this = (incident.id, raised.key, contact_id)
+            look_first = not any(_may_have_called(other, contact, since, but=this) for other in await self._going_on())
         return summons_of(
             incident,
             raised,
             contact,
-            contact_id=str(task.data["contact_id"]),
-            look_first=task.attempt > 1,
-            since=task.due_at - timedelta(seconds=5),
-            answer_url=self._answer_url(incident, raised.key, str(task.data["contact_id"])),
+            contact_id=contact_id,
+            look_first=look_first,
+            since=since,
+            answer_url=self._answer_url(incident, raised.key, contact_id),
             room_url=self._room_url(incident),
             task=task,
         )
+
+
+def _may_have_called(other: Incident, contact: Contact, since: datetime, *, but: tuple[str, str, str]) -> bool:
+    """Whether another page than ``but`` (incident, key, contact) may have made the telephone of ``contact`` ring since then.
+
+    Calls are found by their number, and nobody tells what was said in them: to take that of another incident for one's own is to
+    lose a page, and to call twice is not.
+    """
+    for raised in other.raised.values():
+        for contact_id in raised.contact_ids:
+            known = other.contact(raised, contact_id)
+            if (other.id, raised.key, contact_id) == but or (known and known.phone != contact.phone):
+                continue
+            if not any(not page.failure and page.at < since for page in other.attempts(raised.key, contact_id)):
+                return True
+    return False
+
+
+class GoingOn(Protocol):
+    """The incidents that are not over."""
+
+    async def __call__(self) -> Sequence[Incident]:
+        """As they are now."""
+        ...
 
 
 class AnswerUrl(Protocol):

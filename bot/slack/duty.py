@@ -5,6 +5,7 @@ The arithmetic of rotations is in ``bot.domain.duty``; here are the answers that
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -52,9 +53,9 @@ class DutyRoster:
         cover = covered_by(await self._covers.covers(), rotation_id, self._clock.now())
         if cover:
             return await self._person(cover.user_id)
-        if rotation.pagerduty:
-            return await self._asked(rotation, rotation.pagerduty)
         contact_id = on_duty(rotation, self._clock.now())
+        if contact_id is None and rotation.pagerduty:
+            return await self._asked(rotation, rotation.pagerduty)
         if contact_id is None:
             raise PermanentError(f"nobody is on duty in {rotation.name} now; mend the rotation in runbooks/contacts.yml")
         contact = self._desk.catalog.contacts.get(contact_id) or (incident.plan.people.get(contact_id) if incident else None)
@@ -78,8 +79,9 @@ class DutyRoster:
 
     async def _person(self, user_id: str) -> Contact:
         """A user of Slack as the files know them, else as one who can be told something in Slack."""
-        for contact in self._desk.catalog.contacts.values():
-            if contact.slack and await self._is(contact, user_id):
+        contacts = [contact for contact in self._desk.catalog.contacts.values() if contact.slack]
+        for contact, is_them in zip(contacts, await asyncio.gather(*(self._is(one, user_id) for one in contacts)), strict=True):
+            if is_them:
                 return contact
         return Contact(id=user_id.casefold(), name=user_id, slack=user_id)
 

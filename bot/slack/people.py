@@ -19,6 +19,8 @@ from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
 FRESH_S = 600
 GROUP_FRESH_S = 60
 """usergroups.list and usergroups.users.list are Tier 2 (20 a minute), and every look at a room asks for its people."""
+UNKNOWN_FRESH_S = 60
+"""An address that nobody had is asked for again so soon: somebody may have corrected it."""
 PAGE = 200
 MOST_PAGES = 50
 """users.list is Tier 2 (20 a minute): at most 10,000 people are read at start-up, the others when they turn up."""
@@ -60,6 +62,7 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._groups: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._emails: dict[str, tuple[float, str]] = {}
+        """(when it was asked, the user; "": nobody has this address)."""
         self._reading = asyncio.Lock()
         self._read_at: float | None = None
         """When everybody was read, by the monotonic clock; None: never."""
@@ -140,16 +143,17 @@ class People:
 
     async def _by_email(self, email: str) -> str:
         known = self._emails.get(email.casefold())
-        if known and time.monotonic() - known[0] < FRESH_S:
-            return known[1]
+        if known and time.monotonic() - known[0] < (FRESH_S if known[1] else UNKNOWN_FRESH_S):
+            if known[1]:
+                return known[1]
+            raise _no_such_address(email)
         try:
             answer = await self._slack.call("users.lookupByEmail", email=email)
         except PermanentError as error:
             if error.code != "users_not_found":
                 raise
-            raise PermanentError(
-                f"nobody in Slack has the address {email}; correct it in runbooks/contacts.yml", code="contact_not_found"
-            ) from error
+            self._emails[email.casefold()] = (time.monotonic(), "")
+            raise _no_such_address(email) from error
         person = self._keep(person_from(answer["user"]))
         self._emails[email.casefold()] = (time.monotonic(), person.id)
         return person.id
@@ -183,3 +187,9 @@ class People:
     def _keep(self, person: Person) -> Person:
         self._people[person.id] = (time.monotonic(), person)
         return person
+
+
+def _no_such_address(email: str) -> PermanentError:
+    return PermanentError(
+        f"nobody in Slack has the address {email}; correct it in runbooks/contacts.yml", code="contact_not_found"
+    )

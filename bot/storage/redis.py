@@ -224,8 +224,7 @@ class RedisStore:
             arguments += [task.id, task.token]
         held = set(await self._run("extend", arguments, writes=True))
         for task in tasks:
-            if task.id in held:
-                task.lease.ends_at = ends_at
+            task.lease.ends_at = ends_at if task.id in held else 0.0  # cancelled or somebody else's: nothing more is begun for it
         return held
 
     async def release(self, task: Task, *, delay_s: float) -> bool:

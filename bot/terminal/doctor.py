@@ -18,17 +18,18 @@ from pydantic import SecretStr
 
 from bot.actions.registry import load_actions
 from bot.actions.spec import ActionSpec
+from bot.app import read_files
 from bot.domain.catalog import Catalog
 from bot.domain.errors import ConfigError, MusterError
 from bot.logs import configure_logging, get_logger
 from bot.providers.table import Providers
 from bot.settings import ENV_FILE_VARIABLE, Settings, inspect_settings
 from bot.slack.client import SlackApi, make_client, make_session
-from bot.storage.runbook_files import load_catalog
-from bot.terminal.doctor_people import check_people
+from bot.terminal.doctor_people import check_people, check_rotations
 from bot.terminal.doctor_providers import check_clerk, check_health, check_status_page, check_vercel, unused_settings
 from bot.terminal.doctor_slack import SlackLook, check_incidents_channel, check_scopes, check_token, check_traffic
 from bot.terminal.doctor_store import check_store, while_redis_is_away
+from bot.terminal.doctor_ways import check_heartbeat, check_mail, check_pagerduty, check_twilio
 from bot.terminal.findings import Finding, draw_json, draw_table, fault, from_error, from_message, ok, presentable, warn
 from bot.terminal.manifest import read_manifest
 from bot.wiring import provider_config
@@ -93,7 +94,8 @@ async def examine(settings: Settings, *, faulty: frozenset[str] = frozenset(), d
             *_slack_checks(settings, slack, app),
             _Check("Redis", lambda: check_store(settings, slack, wait_s=deadline_s / 4), ("REDIS_URL", "MUSTER_DATA_DIR")),
             _Check("files", lambda: _said(of_files)),
-            *_people_checks(slack, catalog),
+            *_people_checks(slack, providers, catalog),
+            *_way_checks(settings, providers),
             *_provider_checks(providers, specs, catalog),
         ]
         answers = await asyncio.gather(*(_answer(check, faulty, deadline_s) for check in checks))
@@ -112,10 +114,24 @@ def _slack_checks(settings: Settings, slack: SlackLook, app: SlackApi | None) ->
     ]
 
 
-def _people_checks(slack: SlackLook, catalog: Catalog | None) -> list[_Check]:
+def _people_checks(slack: SlackLook, providers: Providers, catalog: Catalog | None) -> list[_Check]:
     if catalog is None:
         return [_Check("contacts", lambda: _said([warn("contacts", "not checked", "mend the files first")]))]
-    return [_Check("contacts", lambda: check_people(slack, catalog))]
+    return [
+        _Check("contacts", lambda: check_people(slack, catalog)),
+        _Check("rotations", lambda: check_rotations(providers, catalog), ("PAGERDUTY_API_TOKEN", "PAGERDUTY_API_URL")),
+    ]
+
+
+def _way_checks(settings: Settings, providers: Providers) -> list[_Check]:
+    pagerduty = ("PAGERDUTY_ROUTING_KEY", "PAGERDUTY_API_TOKEN", "PAGERDUTY_API_URL")
+    twilio = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM", "TWILIO_API_URL", "MUSTER_URL")
+    return [
+        _Check("PagerDuty", lambda: check_pagerduty(providers), pagerduty),
+        _Check("Twilio", lambda: check_twilio(providers, settings), twilio),
+        _Check("mail", lambda: check_mail(settings), ("SMTP_URL", "SMTP_FROM")),
+        _Check("heartbeat", lambda: _said(check_heartbeat(settings)), ("MUSTER_HEARTBEAT_URL",)),
+    ]
 
 
 def _provider_checks(providers: Providers, specs: Mapping[str, ActionSpec], catalog: Catalog | None) -> list[_Check]:
@@ -190,7 +206,7 @@ def _read_files(
         folder = settings.runbooks_dir()
     except ConfigError as error:
         return None, from_error("files", error)
-    result = load_catalog(folder, actions=specs, overrides=settings.service_vars)
+    result = read_files(settings, specs, folder)
     findings = [
         Finding(
             "fault" if each.level == "error" else "warn",

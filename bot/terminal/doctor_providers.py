@@ -22,9 +22,6 @@ STATUS: Final = "clerk.status"
 
 UNUSED: Mapping[str, str] = {
     "muster_alerts_token": "alerts are not taken",
-    "pagerduty_routing_key": "nobody is paged through PagerDuty",
-    "twilio_account_sid": "nobody is called or texted",
-    "smtp_url": "no mail is sent",
     "statuspage_api_key": "no status page is changed",
     "prometheus_url": "no metrics are read",
     "kubeconfig": "no cluster is looked at",

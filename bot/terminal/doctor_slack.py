@@ -38,6 +38,7 @@ WITHOUT_SCOPE: Mapping[str, str] = {
     "im:history": "after a crash, a page is not looked for before it is sent again",
     "im:write": "nobody can be paged",
     "usergroups:read": "contacts that are user groups cannot be paged",
+    "users:read.email": "contacts by e-mail address cannot be paged",
     "users:read": "contacts by name cannot be paged, and guests cannot be told from members",
 }
 """What does not work without each scope of the manifest."""

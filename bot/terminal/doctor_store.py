@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack
+from datetime import UTC
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -15,7 +16,10 @@ from redis.exceptions import RedisError
 
 from bot.domain.catalog import Catalog
 from bot.domain.durations import format_duration
+from bot.domain.duty import Cover
 from bot.domain.errors import MusterError, TemporaryError
+from bot.domain.timeline import to_ms
+from bot.services.audit import last_well_at
 from bot.settings import Settings
 from bot.storage.durability import inspect
 from bot.storage.embedded import embedded_redis
@@ -26,6 +30,8 @@ from bot.terminal.findings import Finding, fault, ok, warn
 
 LATE_S = 30
 """A bot that runs begins what is due within a second; its own retries wait for up to some minutes, and are booked, not due."""
+UNAUDITED_S = 180
+"""An audit is made every minute."""
 MOST_SCANS = 200
 SCAN_COUNT = 1_000
 
@@ -116,14 +122,50 @@ async def _of_workspace(client: Redis, name: str, *, travels: bool) -> list[Find
     return [
         ok("Redis data", f"format {FORMAT}, {active} open incident{'s' * (active != 1)}"),
         await _due_finding(client, name, travels=travels),
+        *await _audit_findings(client, name, travels=travels),
+        *await _cover_findings(client, name, travels=travels),
     ]
 
 
-async def _due_finding(client: Redis, name: str, *, travels: bool) -> Finding:
+async def _cover_findings(client: Redis, name: str, *, travels: bool) -> list[Finding]:
+    """Who is on duty instead of whoever the rotations say, by their own word."""
+    now_ms = await _now_ms(client, name, travels=travels)
+    covers = [Cover.model_validate_json(line) for line in await client.lrange(f"{name}covers", 0, -1)]
+    return [
+        ok(
+            f"cover {cover.rotation}",
+            f"{cover.user_id} is on duty instead until {cover.until_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        )
+        for cover in covers
+        if to_ms(cover.from_at) <= now_ms < to_ms(cover.until_at)
+    ]
+
+
+def _text(value: bytes | str | None) -> str | None:
+    """The client decodes what it reads; its types do not know that."""
+    return None if value is None else str(value)
+
+
+async def _now_ms(client: Redis, name: str, *, travels: bool) -> int:
     seconds, micros = await client.time()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
-    if travels:
-        now_ms += int(await client.get(f"{name}clock:offset") or 0)
+    return now_ms + int(await client.get(f"{name}clock:offset") or 0) if travels else now_ms
+
+
+async def _audit_findings(client: Redis, name: str, *, travels: bool) -> list[Finding]:
+    """When an audit of any replica found everything well last; nothing where there never was one."""
+    well_at = last_well_at(_text(await client.get(f"{name}audit")))
+    if well_at is None:
+        return []
+    age_s = max(0, (await _now_ms(client, name, travels=travels) - to_ms(well_at)) // 1000)
+    finding = f"the last one that found everything well was {format_duration(age_s)} ago"
+    if age_s < UNAUDITED_S:
+        return [ok("audit", finding)]
+    return [warn("audit", finding, "start muster serve, or look for audit_failed in its log")]
+
+
+async def _due_finding(client: Redis, name: str, *, travels: bool) -> Finding:
+    now_ms = await _now_ms(client, name, travels=travels)
     booked = int(await client.zcard(f"{name}due"))
     due = int(await client.zcount(f"{name}due", "-inf", now_ms))
     first = await client.zrange(f"{name}due", 0, 0, withscores=True)
@@ -146,5 +188,5 @@ def while_redis_is_away(catalog: Catalog) -> Finding:
     return ok(
         "while Redis is away",
         f"people are told at once that nothing was saved and to call: {contacts}. Events get a 5xx so that Slack repeats them, "
-        "/readyz says 503, and what comes due is done when it is back",
+        "/readyz says 503; pages wait until Redis is back, nothing is sent meanwhile, and the heartbeat stops",
     )

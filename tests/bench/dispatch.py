@@ -110,6 +110,9 @@ async def _tools() -> AsyncIterator[Tools]:
             app_id=APP_ID,
             bot_user_id=BOT_USER_ID,
             bot_id=BOT_ID,
+            duty=nobody,
+            covers=nobody,
+            incidents_channel_id="C0BENCH",
         )
 
 

@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,10 @@ class MusterServer:
 
 
 @contextlib.asynccontextmanager
-async def muster_server(*, runbooks: Path | None = None) -> AsyncIterator[MusterServer]:
-    """The bot, ready. ``runbooks`` None: those that Muster ships."""
+async def muster_server(
+    *, runbooks: Path | None = None, more: Mapping[str, str] | None = None
+) -> AsyncIterator[MusterServer]:
+    """The bot, ready. ``runbooks`` None: those that Muster ships. ``more``: what else is in its environment."""
     signing_secret, bot_token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
     world = World()
     sandbox = Sandbox(signing_secret=signing_secret, bot_token=bot_token, manifest=read_manifest(), world=world)
@@ -51,6 +53,7 @@ async def muster_server(*, runbooks: Path | None = None) -> AsyncIterator[Muster
             "LOG_LEVEL": "error",
             **world.environment(sandbox.url),
             **({"MUSTER_RUNBOOKS": str(runbooks)} if runbooks else {}),
+            **(more or {}),
         }
         bot = BotProcess(environment, url=sandbox.bot_url)
         keeping = asyncio.create_task(bot.keep_running(), name="bot")

@@ -65,6 +65,8 @@ COMPLETE_S = 90.0
 LOOK_EVERY_S = 0.25
 AGAIN_S = 0.2
 MOST_TRACES = 4
+LATE_S = 5.0
+"""The goal, while Redis is there."""
 Result = TypeVar("Result")
 
 
@@ -85,6 +87,7 @@ class Fire:
     replicas: list[Fighter]
     dice: random.Random
     kills: list[tuple[float, int]] = field(default_factory=list)
+    rises: list[tuple[float, int]] = field(default_factory=list)
     away: list[Span] = field(default_factory=list)
     going_on: bool = True
     opened: int = 0
@@ -119,9 +122,7 @@ class Fire:
         is_acknowledged = self.dice.random() < ACKNOWLEDGED
         after_s = self.dice.uniform(0.5, LEVELS * LEVEL_EVERY_S)
         elsewhere = self.dice.random() < 0.5
-        declaration = Declaration(
-            title=f"fire {place}", runbook_ids=(), origin=Origin(how="terminal"), severity=Severity.SEV1
-        )
+        declaration = Declaration(title=f"fire {place}", runbook_ids=(), origin=Origin(how="terminal"), severity=Severity.SEV1)
         declared = await self._surely(lambda: self.desk.declare(declaration, by="U0SUPPORT", delivery=f"fire:{place}"))
         assert declared
         incident = declared.incident
@@ -173,8 +174,12 @@ class Fire:
             victim = self.dice.choice(alive)
             await victim.kill()
             self.kills.append((time.time(), self.replicas.index(victim)))
-            rising.add(asyncio.create_task(victim.rise(lambda: True), name="rising"))
+            rising.add(asyncio.create_task(self._raise(victim), name="rising"))
         await asyncio.gather(*rising)
+
+    async def _raise(self, victim: Fighter) -> None:
+        await victim.rise()
+        self.rises.append((time.time(), self.replicas.index(victim)))
 
     async def _kill_redis(self) -> None:
         while await self._wait(REDIS_KILLED_EVERY_S):
@@ -236,9 +241,7 @@ class Fire:
         if not entries or not isinstance(entries[0].fact, IncidentOpened):
             return []  # a number that was reserved and not used
         opened_at = entries[0].at.timestamp()
-        raised = {
-            one.fact.alarm.level: one.fact.due_at.timestamp() for one in entries if isinstance(one.fact, AlarmRaised)
-        }
+        raised = {one.fact.alarm.level: one.fact.due_at.timestamp() for one in entries if isinstance(one.fact, AlarmRaised)}
         acknowledged_at = next((self._settled(one.at) for one in entries if isinstance(one.fact, Acknowledged)), None)
         over_at = next(
             (
@@ -277,7 +280,8 @@ class Fire:
         lines = [
             (one.at.timestamp(), f"{one.fact.kind} {one.fact.model_dump_json(exclude={'kind', 'plan', 'alarm'})[:300]}")
             for one in await self.site.store.timeline(f"inc-{due.incident}")
-            if getattr(one.fact, "contact_id", "") == due.contact or isinstance(one.fact, AlarmRaised | Acknowledged | StatusChanged)
+            if getattr(one.fact, "contact_id", "") == due.contact
+            or isinstance(one.fact, AlarmRaised | Acknowledged | StatusChanged)
         ]
         for number, replica in enumerate(self.replicas):
             lines += [
@@ -285,8 +289,15 @@ class Fire:
                 for line in replica.warnings()
                 if f"inc-{due.incident}:" in line.get("task_id", "") and about in line["task_id"]
             ]
-        lines += [(one.at, f"{one}") for one in self.record.attempts() if (one.incident, one.contact) == (due.incident, due.contact)]
+        lines += [
+            (one.at, f"{one}") for one in self.record.attempts() if (one.incident, one.contact) == (due.incident, due.contact)
+        ]
         lines += [(at, "look") for at, contact in self.record.looks() if contact == due.contact and abs(at - due.due_at) < 60]
+        lines += [(at, f"replica {number} killed") for at, number in self.kills if abs(at - due.due_at) < 15]
+        lines += [(at, f"replica {number} ready") for at, number in self.rises if abs(at - due.due_at) < 15]
+        for span in self.away:
+            if abs(span.start - due.due_at) < 15:
+                lines += [(span.start, span.what), (span.end, f"{span.what}: over")]
         return [f"{at:.2f} {text}" for at, text in sorted(lines)]
 
     def _settled(self, at: datetime) -> float:
@@ -298,6 +309,11 @@ class Fire:
 def _leases(replica: Fighter) -> list[tuple[float, str]]:
     lines = [line for event in ("task_fenced", "lease_lost", "task_retried") for line in replica.logged(event)]
     return [(datetime.fromisoformat(line["at"]).timestamp() - replica.off_s, line["task_id"]) for line in lines]
+
+
+def _to_explain(verdict: Verdict) -> list[Due]:
+    """The pages whose whole story is worth printing."""
+    return [*verdict.wrong, *(due for late_s, _, due in verdict.latest[:1] if late_s > LATE_S)][:MOST_TRACES]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +344,9 @@ class Report:
             f"times and hung {self.redis_hung} times, one clock a day off; providers: {failures}"
         )
         verdict = "as it should be" if self.good else "NOT AS IT SHOULD BE"
-        return "\n".join([head, *self.verdict.lines(), *(f"  CRY: {cry}" for cry in self.cries[:5]), *self.traces, f"  {verdict}"])
+        return "\n".join(
+            [head, *self.verdict.lines(), *(f"  CRY: {cry}" for cry in self.cries[:5]), *self.traces, f"  {verdict}"]
+        )
 
 
 async def fight(binary: Path | None, *, seconds: float, seed: int, name: str) -> Report:
@@ -337,9 +355,7 @@ async def fight(binary: Path | None, *, seconds: float, seed: int, name: str) ->
     made: dict[str, Any] = {}
 
     def prepare(sandbox: Sandbox, world: World) -> None:
-        users = {
-            data["id"]: sandbox.workspace.add_user(data["id"], data["name"]).id for _, data in contacts() if "slack" in data
-        }
+        users = {data["id"]: sandbox.workspace.add_user(data["id"], data["name"]).id for _, data in contacts() if "slack" in data}
         world.twilio.default_behaviour = "answers"
         made["record"] = Record(sandbox=sandbox, world=world, users=users)
 
@@ -350,11 +366,13 @@ async def fight(binary: Path | None, *, seconds: float, seed: int, name: str) ->
             replicas = [
                 fighter(site, number, site.folder, off_s=off_s if number == REPLICAS - 1 else 0.0) for number in range(REPLICAS)
             ]
-            await asyncio.gather(*(replica.rise(lambda: True) for replica in replicas))
+            await asyncio.gather(*(replica.rise() for replica in replicas))
             client = connect(server.url, timeout_s=1.0)
             clock = RedisClock()
             store = RedisStore(client, workspace_id=TEAM_ID, owner="fire", clock=clock)
-            catalog = load_catalog(site.folder / "runbooks", actions=load_actions(), overrides={"CLERK_APP_URL": "http://127.0.0.1:9"}).catalog
+            catalog = load_catalog(
+                site.folder / "runbooks", actions=load_actions(), overrides={"CLERK_APP_URL": "http://127.0.0.1:9"}
+            ).catalog
             assert catalog
             fire = Fire(
                 site=site,
@@ -367,7 +385,7 @@ async def fight(binary: Path | None, *, seconds: float, seed: int, name: str) ->
             try:
                 await fire.burn(seconds)
                 verdict = judge(await fire.evidence())
-                traces = [f"    {line}" for due in verdict.wrong[:MOST_TRACES] for line in ("", *await fire.trace(due))]
+                traces = [f"    {line}" for due in _to_explain(verdict) for line in ("", *await fire.trace(due))]
             finally:
                 fire.going_on = False
                 await client.aclose()

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -249,9 +249,9 @@ class Fighter(Replica):
     off_s = 0.0
     """How far its clock is ahead."""
 
-    async def rise(self, going_on: Callable[[], bool]) -> None:
-        """Start it, again and again as a platform does, until it is ready or ``going_on`` says no."""
-        while going_on():
+    async def rise(self) -> None:
+        """Start it, again and again as a platform does, until it is ready."""
+        while not self.is_ready:
             try:
                 await self.start()
             except (AssertionError, TimeoutError):  # Redis is away at this moment
@@ -259,7 +259,6 @@ class Fighter(Replica):
                 await asyncio.sleep(0.2)
                 continue
             self.is_ready = True
-            return
 
     async def kill(self) -> None:
         """As kill -9."""

@@ -95,7 +95,8 @@ class Verdict:
     uncalled_for: list[str] = field(default_factory=list)
     late_s: list[float] = field(default_factory=list)
     net_s: list[float] = field(default_factory=list)
-    latest: list[str] = field(default_factory=list)
+    latest: list[tuple[float, str, Due]] = field(default_factory=list)
+    """(net lateness, in words, page) of the five that came last."""
 
     @property
     def good(self) -> bool:
@@ -118,12 +119,12 @@ class Verdict:
             ),
             ("of nobody's level", str(len(self.uncalled_for))),
         ]
-        for name, values in (("late", self.late_s), ("late, without Redis's absence", self.net_s)):
+        for name, values in (("late", self.late_s), ("(without the time in which Redis was away)", self.net_s)):
             if values:
                 p50, p99 = percentile(values, 0.5), percentile(values, 0.99)
                 rows.append((name, f"p50 {p50:.2f} s, p99 {p99:.2f} s, at most {max(values):.2f} s"))
         lines = [f"  {name:<46}{value}" for name, value in rows]
-        lines += [f"  the latest: {late}" for late in self.latest]
+        lines += [f"  the latest: {late}" for _, late, _ in self.latest]
         for what in ("lost", "unexplained", "behind", "uncalled_for"):
             lines += [f"  {what.upper()}: {one}" for one in getattr(self, what)[:20]]
         return lines
@@ -144,14 +145,14 @@ def judge(evidence: Evidence) -> Verdict:
             verdict.accepted[accepted.way] += 1
         if page not in wanted:
             verdict.uncalled_for += [f"inc-{page[0]} {page[1]} by {one.way} at {one.at:.2f}" for one in attempts]
-    latest: list[tuple[float, str]] = []
+    latest: list[tuple[float, str, Due]] = []
     for page, due in wanted.items():
         attempts = by_page.get(page, [])
         _completeness(due, attempts, verdict)
         _repeats(due, attempts, evidence, looks[due.contact], verdict)
         _behind(due, attempts, looks[due.contact], verdict)
         latest += _lateness(due, attempts, evidence, verdict)
-    verdict.latest = [text for _, text in sorted(latest, reverse=True)[:5]]
+    verdict.latest = sorted(latest, key=lambda one: -one[0])[:5]
     return verdict
 
 
@@ -185,7 +186,9 @@ def _repeats(due: Due, attempts: Sequence[Attempt], evidence: Evidence, looks: S
             else:
                 verdict.wrong.append(due)
                 gap = second.at - first.at
-                verdict.unexplained.append(f"{_name(due)} by {way}: {first.at:.2f} and {gap:.2f} s later ({first.note or 'taken'})")
+                verdict.unexplained.append(
+                    f"{_name(due)} by {way}: {first.at:.2f} and {gap:.2f} s later ({first.note or 'taken'})"
+                )
 
 
 def _reason(due: Due, first: Attempt, second: Attempt, evidence: Evidence, looks: Sequence[float]) -> str:
@@ -234,7 +237,7 @@ def _behind(due: Due, attempts: Sequence[Attempt], looks: Sequence[float], verdi
             verdict.behind.append(f"{_name(due)} by {attempt.way}, {late_s:.2f} s behind it")
 
 
-def _lateness(due: Due, attempts: Sequence[Attempt], evidence: Evidence, verdict: Verdict) -> Iterable[tuple[float, str]]:
+def _lateness(due: Due, attempts: Sequence[Attempt], evidence: Evidence, verdict: Verdict) -> Iterable[tuple[float, str, Due]]:
     if not attempts:
         return
     first = attempts[0].at
@@ -248,4 +251,4 @@ def _lateness(due: Due, attempts: Sequence[Attempt], evidence: Evidence, verdict
     whats = {span.what for span in evidence.away if span.start < first and span.end > due.due_at}
     kills = sum(due.due_at - 0.5 <= at <= first for at, _ in evidence.kills)
     with_ = ", ".join([*sorted(whats), *([f"{kills} kills"] if kills else [])]) or "nothing that was done to it"
-    yield late_s, f"{late_s:.2f} s, {_name(due)} by {attempts[0].way}, with {with_}"
+    yield late_s - away_s, f"{late_s:.2f} s ({late_s - away_s:.2f} s), {_name(due)} by {attempts[0].way}, with {with_}", due

@@ -180,7 +180,9 @@ class Story:
         await self.sandbox.clock.advance(LEVEL_2_AFTER_S)
         await self._recorded("page_sent", 3)
         await self._patiently(
-            lambda: self.sandbox.clock.advance(FOLLOW_EVERY_S), lambda: self.workspace.dm("engineering-lead"), "the page of the lead"
+            lambda: self.sandbox.clock.advance(FOLLOW_EVERY_S),
+            lambda: self.workspace.dm("engineering-lead"),
+            "the page of the lead",
         )
         mentions = {"message mention of level 1", "message mention of level 2"}  # after an acknowledgement nobody is mentioned
         await self._see(lambda: mentions <= set(self.visible()), "the mentions", READY_S)

@@ -17,7 +17,7 @@ from bot.domain.severity import Severity
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
 from bot.domain.timers import CONTACT_PREFIX, lapses_at, waiting_levels
-from tests.domain.story import A_RUNBOOK, HOLDER, Story, another_runbook, made
+from tests.domain.story import A_RUNBOOK, HOLDER, Story, another_runbook, made, person
 
 OTHER = "U0OTHER"
 CHECKED = {Severity.SEV2: {"check_in_after_s": 1800, "check_in_wait_s": 600}}
@@ -179,7 +179,7 @@ def test_whoever_was_called_later_takes_it_over(catalog: Catalog) -> None:
     """Called by hand after somebody had acknowledged; nobody else does."""
     story = opened(catalog)
     story.do(Acknowledge(via="slack"), by=HOLDER)
-    story.do(Escalate(contact_id="lead"), by=HOLDER, after_s=60)
+    story.do(Escalate(contact=person("lead")), by=HOLDER, after_s=60)
     story.do(paged(story, "asked", "lead"), by=MUSTER, after_s=2)
     with pytest.raises(UserError, match="already has it"):
         story.do(Acknowledge(via="slack"), by="U0STRANGER")
@@ -194,6 +194,17 @@ def test_a_page_from_before_the_acknowledgement_takes_nothing_over(catalog: Cata
     ring(story)
     story.do(paged(story), by=MUSTER)
     story.do(Acknowledge(via="slack"), by=HOLDER, after_s=60)
+    with pytest.raises(UserError, match="already has it"):
+        story.do(Acknowledge(via="slack"), by=OTHER)
+
+
+def test_a_page_that_was_on_its_way_takes_nothing_over(catalog: Catalog) -> None:
+    """The second level's message arrived a second after the first one had acknowledged."""
+    story = opened(catalog)
+    story.tick(until_s=60)
+    story.do(ReachDue(due_at=story.moment(900)), by=MUSTER, at_s=900, settling="inc-1:clock")
+    story.do(Acknowledge(via="slack"), by=HOLDER, after_s=1)
+    story.do(paged(story, "level-2", "second"), by=MUSTER, after_s=1)
     with pytest.raises(UserError, match="already has it"):
         story.do(Acknowledge(via="slack"), by=OTHER)
 
@@ -292,6 +303,15 @@ def test_somebody_who_was_asked_in_pagerduty_answers_there(catalog: Catalog) -> 
     assert story.kinds()[-1] == "checked_in"
 
 
+def test_whoever_comes_first_has_it_when_the_holder_is_asked_and_silent(catalog: Catalog) -> None:
+    """Nobody waits for the silence to be long enough."""
+    story = asked(catalog)
+    story.do(Acknowledge(via="slack"), by=OTHER, after_s=60)
+    assert story.incident.acknowledged
+    assert story.incident.acknowledged.by == OTHER
+    assert lapses_at(story.incident) is None
+
+
 # -- by hand -------------------------------------------------------------------------------------------------------
 
 
@@ -350,7 +370,7 @@ def test_somebody_whom_no_level_names_can_be_called(catalog: Catalog) -> None:
     """Whoever is in contacts.yml, also if this incident's ladder does not know them."""
     story = opened(catalog)
     assert "lead" not in story.incident.plan.people
-    story.do(Escalate(contact_id="lead"), after_s=1)
+    story.do(Escalate(contact=person("lead")), after_s=1)
     story.tick(until_s=10)
     assert (1, "asked", "lead") in story.told()
 

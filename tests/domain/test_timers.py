@@ -22,6 +22,7 @@ from bot.domain.commands import (
     Command,
     Escalate,
     Note,
+    ReachDue,
     RecordFollowed,
     RecordPage,
     SkipStep,
@@ -29,7 +30,7 @@ from bot.domain.commands import (
 )
 from bot.domain.errors import UserError
 from bot.domain.escalation import BusinessHours, Condition, Level, Trigger, Way
-from bot.domain.facts import AcknowledgementLapsed, AlarmRaised, Impact, PageFailed, PageSent, Status, Target, TargetReminded
+from bot.domain.facts import AcknowledgementLapsed, AlarmRaised, Impact, PageFailed, Status, Target, TargetReminded
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
 from bot.domain.tasks import TaskKind, TaskRequest
@@ -686,6 +687,22 @@ def test_whoever_is_called_although_somebody_has_it_is_woken(catalog: Catalog) -
     assert followed_up(story) == ["inc-1:follow:it:lead:pagerduty:acknowledged"]
 
 
+def test_an_alert_that_was_on_its_way_is_acknowledged_as_well(catalog: Catalog) -> None:
+    """It was accepted a second after somebody had acknowledged in Slack; it does not ring on. What an acknowledgement does not
+    stop does: it was tried until now."""
+    severe = Condition(id="severe", when=(Trigger.SEV2,), notify=("lead",))
+    story = confirmed(catalog, conditions=[severe])
+    story.do(ReachDue(due_at=story.now), by=MUSTER, settling="inc-1:clock")
+    tasks = [task for task in story.tasks.values() if task.kind is TaskKind.PAGE]
+    story.do(Acknowledge(via="slack"), by=HOLDER, after_s=1)
+    for task in tasks:
+        story.do(at_pagerduty(task, story.incident), by=MUSTER, after_s=1)
+    assert sorted(followed_up(story)) == [
+        "inc-1:follow:level-1:first:pagerduty:acknowledged",
+        "inc-1:follow:severe:lead:pagerduty:open",
+    ]
+
+
 def test_a_question_that_was_answered_elsewhere_stops_ringing(catalog: Catalog) -> None:
     """Asked through PagerDuty, answered by a button."""
     story = opened(catalog, severities=CHECKED)
@@ -759,17 +776,21 @@ commands = st.one_of(
 )
 speakers = st.sampled_from([HOLDER, "U0OTHER", "contact:first", "contact:lead", "terminal"])
 fates = st.sampled_from(["accepted", "accepted", "followed", "refused", "passing", "next way"])
+ends = st.sampled_from(["nothing", "known", "ended", "no answer"])
+"""What providers say of the pages that they took."""
 minutes = st.sampled_from([0, 1, 4, 5, 11, 30, 61, 400])
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    history=st.lists(st.tuples(commands, speakers, minutes, st.lists(fates, min_size=1, max_size=6), st.booleans()), max_size=14),
+    history=st.lists(
+        st.tuples(commands, speakers, minutes, st.lists(fates, min_size=1, max_size=6), st.booleans(), ends), max_size=14
+    ),
     severity=st.sampled_from(list(Severity)),
     several=st.booleans(),
 )
 def test_no_history_loses_a_task_or_runs_in_circles(
-    catalog: Catalog, history: list[tuple[Command, str, int, list[str], bool]], severity: Severity, several: bool
+    catalog: Catalog, history: list[tuple[Command, str, int, list[str], bool, str]], severity: Severity, several: bool
 ) -> None:
     """Whatever is done, and whatever becomes of the pages: ``Story`` compares the tasks after each decision with the state and
     finds a clock that changes nothing; nobody who was reached, or need not be told, has a page waiting."""
@@ -777,7 +798,7 @@ def test_no_history_loses_a_task_or_runs_in_circles(
     files = another_runbook(files, "other", security=True)
     story = Story(files)
     story.open(*(A_RUNBOOK, "other")[: 1 + several])
-    for command, by, after_min, fate, outage in history:
+    for command, by, after_min, fate, outage, end in history:
         end_s = (story.now - story.moment(0)).total_seconds() + after_min * MIN
         if outage:
             story.sleep(until_s=end_s)
@@ -785,11 +806,22 @@ def test_no_history_loses_a_task_or_runs_in_circles(
             story.tick(until_s=end_s, answer=_fated(fate))
         with contextlib.suppress(UserError):
             story.do(command, by=by)
+        _follow(story, end)
         _check(story)
     before = len(story.entries)
     story.tick(until_s=(story.now - story.moment(0)).total_seconds() + 12 * HOUR)
     _check(story)
     assert len(story.entries) - before < 60, "half a day in which everybody is reached at once has an end"
+
+
+def _follow(story: Story, end: str) -> None:
+    """Every page that has a later fate is followed once."""
+    for task in [one for one in story.tasks.values() if one.kind is TaskKind.FOLLOW] if end != "nothing" else []:
+        key, contact_id, via, wanted = (str(task.data[name]) for name in ("key", "contact_id", "via", "wanted"))
+        failure = "no answer" if end == "no answer" else ""
+        said = RecordFollowed(key=key, contact_id=contact_id, via=via, wanted=wanted, ended=end != "known", failure=failure)  # type: ignore[arg-type]
+        story.do(said, by=MUSTER, settling=task.id)
+        assert task.id not in story.tasks, "a page is followed in circles"
 
 
 def _fated(fate: list[str]) -> Any:
@@ -815,11 +847,11 @@ def _fated(fate: list[str]) -> Any:
 
 def _check(story: Story) -> None:
     incident = story.incident
-    reached = {(fact.key, fact.contact_id) for fact in story.facts(PageSent)}
     for task in story.tasks.values():
         if task.kind is TaskKind.PAGE:
             key, contact_id = str(task.data["key"]), str(task.data["contact_id"])
-            assert (key, contact_id) not in reached, "somebody who was reached has a page waiting"
+            attempts = incident.attempts(key, contact_id)
+            assert not attempts or attempts[-1].failure, "somebody who was reached has a page waiting"
             assert is_wanted(incident, incident.raised[key])
             assert not (incident.acknowledged and incident.raised[key].alarm.until == "acknowledged")
     if incident.is_over:

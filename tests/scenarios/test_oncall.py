@@ -6,18 +6,23 @@ import asyncio
 import itertools
 import json
 import shutil
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
+from bot.sandbox.faults import FaultKind
 from bot.sandbox.world import pagerduty
+from bot.slack.blocks.parts import BLOCKS_MAX, MESSAGE_BLOCKS_MAX_CHARS, text_length
 from bot.slack.listeners.duty_grammar import DUTY_FORMS
 from tests.conftest import ROOT
 from tests.contracts.payloads import faults_of
 from tests.scenarios.conftest import Stage, said, staged
+from tests.scenarios.test_bad_input import RedisProcess
 
 Json = dict[str, Any]
 
@@ -62,6 +67,15 @@ class Begin:
         self.stage.environment["MUSTER_RUNBOOKS"] = folder_with(self._path, rotations=list(rotations), **options)
         await self.stage.start()
         return self.stage
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    """A server that the test freezes and kills."""
+    process = RedisProcess(tmp_path_factory.mktemp("r"))
+    process.start()
+    yield process
+    process.stop()
 
 
 @pytest.fixture
@@ -150,9 +164,14 @@ async def test_a_hundred_rotations_fit(begin: Begin) -> None:
     """What does not fit is counted; Slack takes the message."""
     many = [{**PRIMARY, "id": f"rotation-{n}", "name": f"{n} " + "&" * 100} for n in range(100)]
     stage = await begin(*many, level_1="rotation-0")
-    text = await told(stage, "developer", "/oncall")
+    result = await stage.workspace.command("developer", "general", "/oncall")
+    assert result.response
+    text = said(result.response)
     assert "(`rotation-0`)" in text
-    assert "more rotations: `/oncall <name>` shows one" in text or "(`rotation-99`)" in text
+    assert "more rotations: `/oncall <name>` shows one" in text
+    assert len(result.response["blocks"]) <= BLOCKS_MAX
+    assert text_length(result.response["blocks"]) <= MESSAGE_BLOCKS_MAX_CHARS
+    assert all(line.endswith("engineer") for line in text.splitlines() if "rotation-" in line and line.startswith("•"))
 
 
 ASKED = {"id": "asked", "name": "Asked", "pagerduty": {"schedule": "PSCHED1"}}
@@ -165,6 +184,9 @@ async def test_pagerduty_is_asked_who_is_on_call(begin: Begin) -> None:
     assert "PagerDuty has the hand-overs." in await told(stage, "developer", "/oncall asked")
     await told(stage, "cto", "/oncall cover for @oncall for 2h")
     assert "(`asked`): <@U0CTO> covers until" in await told(stage, "developer", "/oncall asked")
+    text = await told(stage, "cto", "/oncall cover end")
+    assert "Asked cannot be given back early: Muster cannot tell which one person of Slack would have it again." in text
+    assert await covers(stage) == [("asked", "U0CTO")]
 
 
 def asked_of(begin: Begin) -> Json:
@@ -277,8 +299,12 @@ async def test_the_first_who_presses_has_it(begin: Begin) -> None:
     refused = {"U0LEAD": "engineering-lead", "U0CTO": "cto", "U0ONCALL": "oncall"}
     del refused[written[0][1]]
     for user in refused.values():
-        shown = [said(message) for message in stage.messages("general", user=user)]
-        assert any("covers it already" in text or "Somebody was faster" in text for text in shown), user
+
+        def is_told(user: str = user) -> bool:
+            shown = [said(message) for message in stage.messages("general", user=user)]
+            return any("covers it already" in text or "Somebody was faster" in text for text in shown)
+
+        await stage.wait(is_told, f"the refusal to {user}")
 
 
 @pytest.mark.parametrize(
@@ -426,3 +452,46 @@ async def test_a_cover_is_ended_early(begin: Begin, user: str) -> None:
     await stage.workspace.command("support-agent", "support", "/incident clerk down")
     await page_of(stage, "developer", before + 1)
     assert stage.workspace.dm("cto") == []
+
+
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+async def test_without_redis_the_files_say_who_is_on_duty(own_redis: RedisProcess, tmp_path: Path, how: str) -> None:
+    """In time, with a word about the covers; a swap is not promised and not announced."""
+    async with staged(own_redis.url, ack_timeout_s=3.0) as stage:
+        await Begin(stage, tmp_path)(FOREVER)
+        if how == "frozen":
+            own_redis.signal(signal.SIGSTOP)
+        else:
+            own_redis.stop()
+        for typed in ("", "primary"):
+            text = await told(stage, "developer", f"/oncall {typed}".strip())
+            assert "Who covers for whom cannot be read" in text
+            assert "Alpha engineer (<@U0DEVELOPER>)" in text
+        text = await told(stage, "cto", "/oncall cover for @developer for 2h")
+        assert "Muster could not save this" in text
+        assert not [call for call in stage.called("chat.postMessage") if "covers" in str(call.arguments)]
+        if how == "frozen":
+            own_redis.signal(signal.SIGCONT)
+        else:
+            own_redis.start()
+        await stage.sandbox.courier.stop()
+        await stage.stop()
+
+
+async def test_what_is_said_is_in_the_zone_of_who_says_it(begin: Begin) -> None:
+    """As it is set in Slack; the answer names the zone."""
+    begin.stage.workspace.user("cto").tz = "Asia/Kolkata"
+    stage = await begin(FOREVER)
+    assert "Asia/Kolkata" in await told(stage, "cto", "/oncall cover for @developer until 18:00")
+    (cover,) = await stage.muster.store.covers()
+    assert f"{cover.until_at.astimezone(ZoneInfo('Asia/Kolkata')):%H:%M}" == "18:00"
+
+
+@pytest.mark.parametrize("fault", ["500", "slow"])
+async def test_without_a_zone_in_slack_that_of_the_rotation_counts(begin: Begin, fault: FaultKind) -> None:
+    """It is said as well; nobody waits for Slack."""
+    stage = await begin({**FOREVER, "timezone": "America/New_York"})
+    stage.sandbox.faults.add("users.info", fault, seconds=2)
+    assert "America/New_York" in await told(stage, "cto", "/oncall cover for @developer until 18:00")
+    (cover,) = await stage.muster.store.covers()
+    assert f"{cover.until_at.astimezone(ZoneInfo('America/New_York')):%H:%M}" == "18:00"

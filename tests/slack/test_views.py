@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.actions.registry import load_actions
 from bot.domain.catalog import Catalog
+from bot.domain.commands import Escalate
 from bot.domain.errors import UserError
 from bot.domain.runbook import Runbook
 from bot.domain.severity import Severity
 from bot.slack.blocks import ids, views
 from bot.slack.blocks.views import FieldErrors, View
+from bot.slack.listeners.escalating import offers
 from tests.contracts.payloads import faults_of_view
+from tests.domain.story import Story
 from tests.slack.conftest import HOSTILE, with_runbook
 
 
@@ -214,3 +217,51 @@ def test_the_title_of_an_action_is_cut_to_the_title_of_a_form(catalog: Catalog, 
     made = with_runbook(catalog, checklist=[{"id": "a", "title": "A" * 150}])
     assert faults_of_view(views.skip_view("inc-1/a", made.runbooks["made-up"].checklist[0].title)) == []
     assert len(views.run_view("inc-1/a", "B" * 80, Params, {}, None)["title"]["text"]) <= 24
+
+
+# -- escalating ----------------------------------------------------------------------------------------------------
+
+
+def test_the_form_that_calls_people_offers_the_next_level_first(outage: Story, contracts: Path) -> None:
+    """Then every level, then everybody of the plan; nothing is required."""
+    view = views.escalate_view("inc-1/escalate", offers(outage.incident))
+    assert faults_of_view(view) == []
+    blocks = blocks_of(view)
+    assert list(blocks) == ["whom", "person", "reason"]
+    assert [blocks[name]["optional"] for name in blocks] == [True, True, True]
+    values = [option["value"] for option in blocks["whom"]["element"]["options"]]
+    assert values[:4] == ["next", "level:1", "level:2", "level:3"]
+    assert {"contact:on-call", "contact:engineering-lead", "contact:cto"} <= set(values)
+    assert json.loads(view["private_metadata"]) == {"target": "inc-1/escalate"}
+    assert view["title"]["text"] == "Escalate"
+
+
+def test_when_every_level_was_reached_there_is_no_next_one(outage: Story, contracts: Path) -> None:
+    """The levels can still be called once more."""
+    outage.do(Escalate())
+    outage.do(Escalate())
+    assert list(offers(outage.incident))[:3] == ["level:1", "level:2", "level:3"]
+
+
+def test_the_form_that_hands_over_says_so(outage: Story, contracts: Path) -> None:
+    """The same choices under another title."""
+    view = views.escalate_view("inc-1/hand_over", offers(outage.incident), handing_over=True)
+    assert faults_of_view(view) == []
+    assert (view["title"]["text"], view["submit"]["text"]) == ("Hand over", "Hand over")
+    assert "can take it over from you" in view["blocks"][0]["text"]["text"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 300])
+def test_the_form_that_calls_people_fits_whoever_there_is(contracts: Path, count: int) -> None:
+    """A menu holds a hundred entries of 75 characters; without any there is no menu."""
+    view = views.escalate_view("inc-1/escalate", {f"contact:c-{n}": f"{n} {HOSTILE * 3}" for n in range(count)})
+    assert faults_of_view(view) == []
+    assert ("whom" in blocks_of(view)) is bool(count)
+
+
+def test_whom_somebody_picked_is_read_back() -> None:
+    """An entry of the menu, a person, or neither."""
+    picked = {"whom": {"selected_option": {"value": "level:2"}}, "person": {"selected_user": "U1"}}
+    assert (views.text_of(sent(**picked), "whom"), views.text_of(sent(**picked), "person")) == ("level:2", "U1")
+    nothing = {"whom": {"selected_option": None}, "person": {"selected_user": None}}
+    assert (views.text_of(sent(**nothing), "whom"), views.text_of(sent(**nothing), "person")) == ("", "")

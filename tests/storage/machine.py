@@ -244,7 +244,7 @@ class StoreMachine(RuleBasedStateMachine):
     def settle(self, pick: int, outcome: str, later: int, named: bool, asks: bool, cancels: bool) -> None:
         """The end of a task by whoever thinks that it holds it: its owner, or one that wakes up late.
 
-        Now and then the same commit cancels the task, asks for it once more (as a level in triage does), or both.
+        Now and then the same commit cancels the task, asks for it once more (as the clock of an incident does), or both.
         """
         owner, task = self._hand(pick)
         draft = Draft(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.duty import Cover
 from bot.domain.errors import PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
 from bot.domain.room import RoomRecord
 from bot.services.ports import Settlement, TokenBucket
@@ -194,6 +195,10 @@ async def test_all_keys_share_one_hash_tag_and_are_documented(store: RedisStore,
     everything = commit_of(delivery="event:1", entries=entries(), claims=["open:x"], channel_id="C1", active=True)
     assert (await store.commit(everything)).status == "ok"
     await store.take([TokenBucket(name="chat.update", period_ms=1000, most=3)])
+    now = clock.now()
+    await store.add_cover(Cover(rotation="primary", user_id="U1", from_at=now, until_at=now + timedelta(hours=1), by="U1"))
+    await store.save_audit_record("{}")
+    await store.note_canary("run", "{}")
     documented = re.findall(r"^    \{muster:T1\}:(\S+)", keys.__doc__ or "", re.MULTILINE)
     patterns = [re.compile(re.sub("<[a-z]+>", ".+", name)) for name in documented]
     found = {key.removeprefix(store._prefix) for key in await dump(store)}

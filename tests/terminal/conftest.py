@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bot.settings import load_settings
 from bot.storage.embedded import server_binary
 from bot.terminal.doctor import DEADLINE_S, examine
 from bot.terminal.findings import Finding
+from tests.conftest import ROOT
 from tests.scenarios.conftest import MANIFEST, Stage, stage, staged, unstarted
 
 __all__ = ["stage", "unstarted"]
@@ -48,6 +51,51 @@ class Report:
     def faults(self) -> list[str]:
         """What is at fault."""
         return [found.what for found in self.findings if found.level == "fault"]
+
+
+CONTACTS: dict[str, Any] = {
+    "contacts": [
+        {"id": "on-call", "name": "On-call engineer", "slack": "@oncall"},
+        {"id": "engineering-lead", "name": "Engineering lead", "slack": "@engineering-lead"},
+        {"id": "cto", "name": "CTO", "slack": "@cto"},
+        {"id": "secondary-on-call", "name": "Secondary on-call engineer", "slack": "@developer"},
+    ],
+    "teams": [
+        {"id": "engineering", "name": "Engineering", "members": ["on-call", "engineering-lead"]},
+        {"id": "executives", "name": "Executives", "members": ["cto"]},
+    ],
+    "policies": [
+        {
+            "id": "default",
+            "levels": [
+                {"after": "0m", "until": "acknowledged", "notify": ["on-call"]},
+                {"after": "15m", "until": "acknowledged", "notify": ["engineering-lead"]},
+                {"after": "30m", "until": "acknowledged", "notify": ["cto"]},
+            ],
+        }
+    ],
+}
+"""Everybody who is needed can be reached, and nobody else is there: what a team has that has filled in its file."""
+
+
+def filled_in(folder: Path, **changes: Any) -> Path:
+    """A copy of the runbooks of Clerk, with ``CONTACTS``."""
+    target = folder / "runbooks"
+    shutil.copytree(ROOT / "runbooks" / "clerk", target / "clerk")
+    for name in ("services.yml", "severities.yml", "policy.yml"):
+        if (ROOT / "runbooks" / name).exists():
+            shutil.copy(ROOT / "runbooks" / name, target / name)
+    content = {**copy.deepcopy(CONTACTS), **changes}
+    (target / "contacts.yml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+    return target
+
+
+@pytest.fixture
+def patient(unstarted: Stage, tmp_path: Path) -> Stage:
+    """A bot that is not started, with everything filled in and watched from outside."""
+    unstarted.environment["MUSTER_RUNBOOKS"] = str(filled_in(tmp_path))
+    unstarted.environment["MUSTER_HEARTBEAT_URL"] = "http://127.0.0.1:9/beat"
+    return unstarted
 
 
 async def doctor(environment: Mapping[str, str], *, deadline_s: float = DEADLINE_S, **changes: str) -> Report:

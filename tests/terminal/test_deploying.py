@@ -11,6 +11,7 @@ import yaml
 
 from bot.cli import make_parser
 from bot.http.front import Front, make_front
+from bot.metrics import Metrics
 from bot.settings import load_settings, variable_names
 from bot.storage.durability import check_durability
 from tests.conftest import ROOT
@@ -42,9 +43,13 @@ def test_every_command_exists() -> None:
     """With the options that are shown."""
     (action,) = [item for item in make_parser()._actions if isinstance(item, argparse._SubParsersAction)]
     named = set(re.findall(r"\bmuster (serve|[a-z]+)(?=[ `)]|$)", " ".join(re.findall(r"`([^`\n]+)`", DOCUMENT))))
-    assert {"serve", "doctor", "check", "manifest"} <= named <= set(action.choices)
+    assert {"serve", "doctor", "check", "manifest", "canary"} <= named <= set(action.choices)
     make_parser().parse_args(["manifest", "--url", "https://muster.example.com", "--command", "/outage"])
     make_parser().parse_args(["doctor", "--format", "json"])
+    for line in re.findall(r"^    .*\* +muster (canary .*?) \|\|", DOCUMENT, re.MULTILINE):
+        make_parser().parse_args(line.split())
+    options = set(re.findall(r"^\| `(--[a-z-]+)", DOCUMENT, re.MULTILINE))
+    assert options == {"--contact", "--via", "--timeout", "--wait-for-answer", "--format"}
     assert load_settings({"MUSTER_ENV_FILE": "", "MUSTER_COMMAND": "/outage"}).muster_command == "/outage"
 
 
@@ -67,12 +72,13 @@ def served() -> set[str]:
 
 def test_every_address_is_served() -> None:
     """Probes and Slack find something there."""
-    named = set(re.findall(r"`(?:GET |POST )?(/(?:slack/events|healthz|readyz|metrics|alerts[^`]*))`", DOCUMENT))
+    addresses = r"`(?:GET |POST )?(/(?:slack/events|pages/phone/\{token\}|healthz|readyz|metrics|alerts[^`]*))`"
+    named = set(re.findall(addresses, DOCUMENT))
     named |= {
         container("Deployment", "muster")[probe]["httpGet"]["path"]
         for probe in ("startupProbe", "readinessProbe", "livenessProbe")
     }
-    assert {"/slack/events", "/healthz", "/readyz", "/metrics"} <= named <= served()
+    assert {"/slack/events", "/pages/phone/{token}", "/healthz", "/readyz", "/metrics"} <= named <= served()
 
 
 def test_the_deployment_fits_together() -> None:
@@ -88,6 +94,25 @@ def test_the_deployment_fits_together() -> None:
     for name in ("muster", "muster-redis"):
         owner = objects().get(("Deployment", name)) or objects()["StatefulSet", name]
         assert objects()["Service", name]["spec"]["selector"] == owner["spec"]["template"]["metadata"]["labels"]
+
+
+def test_the_canary_of_the_example_flies() -> None:
+    """A command that there is, the Redis of the bot, its settings, and no second try: one test page is enough."""
+    job = objects()["CronJob", "muster-canary"]["spec"]
+    spec = job["jobTemplate"]["spec"]["template"]["spec"]
+    (canary,) = spec["containers"]
+    muster = container("Deployment", "muster")
+    assert canary["args"][0] == "muster"
+    make_parser().parse_args(canary["args"][1:])
+    assert (canary["image"], canary["env"], canary["envFrom"]) == (muster["image"], muster["env"], muster["envFrom"])
+    assert (job["jobTemplate"]["spec"]["backoffLimit"], spec["restartPolicy"]) == (0, "Never")
+
+
+def test_every_metric_exists() -> None:
+    """What is named is measured."""
+    named = set(re.findall(r"`(muster_[a-z_]+)`", DOCUMENT))
+    measured = {line.split()[2] for line in Metrics().text().decode().splitlines() if line.startswith("# TYPE")}
+    assert {"muster_due_age_seconds", "muster_audit_age_seconds", "muster_page_late_seconds"} <= named <= measured
 
 
 def test_the_redis_of_the_example_would_be_taken_without_a_word() -> None:

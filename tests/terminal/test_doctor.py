@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import re
-import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +24,7 @@ from bot.terminal.doctor_slack import WITHOUT_SCOPE, compare_clock, compare_scop
 from bot.terminal.manifest import read_manifest
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage
-from tests.terminal.conftest import Report, doctor, installed, manifest_without
+from tests.terminal.conftest import CONTACTS, Report, doctor, filled_in, installed, manifest_without
 
 DATA = prefix("T0SANDBOX")
 
@@ -40,16 +40,16 @@ async def store(unstarted: Stage) -> AsyncIterator[redis.Redis]:
 # -- all good ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_healthy_muster_has_nothing_but_good_lines(unstarted: Stage) -> None:
+async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage) -> None:
     """Everything that was asked for is looked at, and each line says what was seen."""
-    report = await doctor(unstarted.environment)
+    report = await doctor(patient.environment)
     assert report.levels() == {"ok"}, report.findings
     assert "T0SANDBOX" in report.text("Slack token")
     assert "comes by HTTP" in report.text("Slack traffic")
-    assert "all 15 granted" in report.text("Slack scopes")
+    assert "all 16 granted" in report.text("Slack scopes")
     assert "C0INCIDENTS" in report.text("incidents channel")
     assert "append-only" in report.text("Redis durability")
-    assert "all 3 can be paged" in report.text("contacts")
+    assert "all 4 that have a `slack` can be paged" in report.text("contacts")
     assert "On-call engineer (@oncall, 1 person)" in report.text("level 1")
     assert "after 15 min" in report.text("level 2")
     assert "CTO (@cto, 1 person)" in report.text("level 3")
@@ -58,12 +58,16 @@ async def test_a_healthy_muster_has_nothing_but_good_lines(unstarted: Stage) -> 
     assert "project web" in report.text("Vercel")
     assert "healthy" in report.text("health of clerk")
     assert "On-call engineer (@oncall)" in report.text("while Redis is away")
+    assert "pages wait until Redis is back, nothing is sent meanwhile" in report.text("while Redis is away")
+    for what in ("PagerDuty", "Twilio", "mail"):
+        assert "not configured" in report.text(what)
+    assert "the doctor does not call it" in report.text("heartbeat")
 
 
 async def test_looking_changes_nothing(unstarted: Stage, store: redis.Redis) -> None:
     """No message, no channel, no key: only methods that read, also at the providers."""
     await doctor(unstarted.environment)
-    assert {call.method for call in unstarted.sandbox.calls} <= READS | {"bots.info"}
+    assert {call.method for call in unstarted.sandbox.calls} <= READS | {"bots.info", "users.lookupByEmail"}
     assert await store.dbsize() == 0
     assert {row["method"] for row in unstarted.world.ledger} == {"GET"}
 
@@ -200,19 +204,15 @@ async def test_a_check_that_breaks_is_a_fault_and_hides_nothing(unstarted: Stage
 
 
 def contacts(folder: Path, **slack: str | None) -> str:
-    """A copy of the runbooks with other `slack` names; None takes it away and gives a phone. The folder."""
-    target = folder / "runbooks"
-    shutil.copytree(ROOT / "runbooks", target)
-    path = target / "contacts.yml"
-    content = yaml.safe_load(path.read_text("utf-8"))
-    for contact in content["contacts"]:
+    """The runbooks with other `slack` names; None takes it away and gives a phone. The folder."""
+    people = copy.deepcopy(CONTACTS["contacts"])
+    for contact in people:
         name = slack.get(contact["id"].replace("-", "_"), contact["slack"])
         contact["slack"] = name
         if name is None:
             del contact["slack"]
             contact["phone"] = "+15550100123"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-    return str(target)
+    return str(filled_in(folder, contacts=people))
 
 
 def change(file: str, **fields: Any) -> None:
@@ -234,10 +234,11 @@ async def test_a_contact_that_nobody_is(unstarted: Stage, tmp_path: Path) -> Non
 
 
 async def test_contacts_that_would_not_be_paged(unstarted: Stage, tmp_path: Path) -> None:
-    """A phone alone, a bot, an id that nobody has: each says why."""
+    """A phone that nobody can call from here, a bot, an id that nobody has: each says why."""
     folder = contacts(tmp_path, on_call=None, engineering_lead="@muster", cto="U0NOBODY")
     report = await doctor(unstarted.environment, MUSTER_RUNBOOKS=folder)
-    assert "only a phone" in report.text("contact on-call")
+    assert "On-call engineer cannot be reached at all" in report.text("reach")
+    assert "TWILIO_ACCOUNT_SID" in report.text("reach")
     assert "a bot" in report.text("contact engineering-lead")
     assert report.level("contact cto") == "warn"
     assert report.faults() == ["paging"]
@@ -468,13 +469,13 @@ async def test_a_faulty_address_of_slack_sends_the_token_nowhere(unstarted: Stag
 
 def test_what_is_dangerous_or_in_vain_is_a_warning() -> None:
     """Development switches, and settings that nothing of this version reads."""
-    environment = {"MUSTER_ENV_FILE": "", "MUSTER_DEV": "1", "MUSTER_TIME_TRAVEL": "1", "SMTP_URL": "smtp://mail:25"}
+    environment = {"MUSTER_ENV_FILE": "", "MUSTER_DEV": "1", "MUSTER_TIME_TRAVEL": "1", "STATUSPAGE_API_KEY": "x"}
     _, findings, _ = read_settings(environment)
     assert [(found.level, found.what) for found in findings] == [
         ("ok", "settings"),
         ("warn", "MUSTER_DEV"),
         ("warn", "MUSTER_TIME_TRAVEL"),
-        ("warn", "SMTP_URL"),
+        ("warn", "STATUSPAGE_API_KEY"),
     ]
 
 

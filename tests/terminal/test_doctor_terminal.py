@@ -40,9 +40,9 @@ async def run(environment: Mapping[str, str], *arguments: str) -> Ran:
     return Ran(process.returncode or 0, out.decode(), err.decode())
 
 
-async def test_a_healthy_muster_ends_with_0(unstarted: Stage) -> None:
+async def test_a_healthy_muster_ends_with_0(patient: Stage) -> None:
     """One line per finding, in columns, and the sum at the end."""
-    ran = await run(unstarted.environment)
+    ran = await run(patient.environment)
     assert (ran.code, ran.err) == (0, "")
     *lines, empty, total = ran.out.splitlines()
     assert empty == ""
@@ -57,16 +57,19 @@ async def test_a_fault_ends_with_1_and_no_secret_is_shown(unstarted: Stage) -> N
     canaries = {
         "REDIS_URL": "redis://muster:redis-canary-1@127.0.0.1:1/0",
         "CLERK_SECRET_KEY": "sk_test_clerkCanary2",
-        "SMTP_URL": "smtp://user:mail-canary-3@mail.example.com:587",
+        "SMTP_URL": "smtp://user%40example.com:mail-canary-3@127.0.0.1:1",
+        "TWILIO_AUTH_TOKEN": "twilio-canary-4",
+        "MUSTER_HEARTBEAT_URL": "https://watch.example.com/beat-canary-5",
+        "PAGERDUTY_ROUTING_KEY": "routing-canary-6",
     }
     ran = await run({**unstarted.environment, **canaries})
     assert ran.code == 1
     shown = ran.out + ran.err
     secrets = ["SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "VERCEL_TOKEN"]
-    for secret in (*canaries.values(), *(unstarted.environment[name] for name in secrets), "canary", "clerkCanary2"):
+    for secret in (*canaries.values(), *(unstarted.environment[name] for name in secrets), "-canary-", "clerkCanary2"):
         assert secret not in shown
     faults = [match[2] for line in ran.out.splitlines() if (match := LINE.fullmatch(line)) and match[1] == "fault"]
-    assert faults == ["Slack token", "Redis", "Clerk"]
+    assert faults == ["Slack token", "Redis", "Twilio", "Clerk"]
 
 
 async def test_json(unstarted: Stage) -> None:

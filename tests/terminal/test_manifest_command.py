@@ -36,10 +36,10 @@ def test_nothing_given_prints_the_manifest_that_is_shipped(capsys: pytest.Captur
 
 
 def test_the_address_and_the_name_are_replaced_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
-    """Four addresses, one command; everything else is as it was, the reasons beside the scopes too."""
+    """Five addresses, one command; everything else is as it was, the reasons beside the scopes too."""
     assert main(["manifest", "--url", URL, "--command", "/outage"]) == 0
     printed = capsys.readouterr().out
-    assert printed.count(f"{URL}/slack/events") == 4
+    assert printed.count(f"{URL}/slack/events") == 5
     assert "muster.example.com" not in printed
     assert "MUSTER_COMMAND=/outage" in printed
     assert "# pages" in printed
@@ -87,7 +87,7 @@ def test_an_address_that_slack_could_not_reach(url: str, part: str, capsys: pyte
     assert len(printed.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["outage", "/", "/Outage", "/out age", "/" + "x" * 32, "/runbook", "/out\n", "", "/ümlaut"])
+@pytest.mark.parametrize("name", ["outage", "/", "/Outage", "/out age", "/" + "x" * 32, "/runbook", "/oncall", "/out\n", "", "/ümlaut"])
 def test_a_name_that_no_command_has(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Refused on the command line, and as a setting."""
     assert main(["manifest", "--command", name]) == 2
@@ -122,7 +122,7 @@ def test_the_default_name_is_the_one_of_the_settings() -> None:
     """Manifest and bot agree when nobody says anything."""
     assert load_settings({"MUSTER_ENV_FILE": ""}).muster_command == DEFAULT_COMMAND
     assert f"command: {DEFAULT_COMMAND}" in manifest_text()
-    assert manifest_text().count(PLACEHOLDER) == 4
+    assert manifest_text().count(PLACEHOLDER) == 5
 
 
 async def test_the_bot_answers_to_the_other_name(redis_url: str) -> None:

@@ -15,7 +15,16 @@ from bot.domain.facts import AlarmRaised, Fact, Status
 from bot.domain.incident import Incident
 from bot.domain.plan import UNTIL_OVER, Alarm
 from bot.domain.text import REASON_MAX_CHARS, clean
-from bot.domain.timers import CONTACT_PREFIX, Waiting, is_wanted, lapses_at, not_told, waiting_alarms, waiting_reminders
+from bot.domain.timers import (
+    CONTACT_PREFIX,
+    Waiting,
+    is_settled,
+    is_wanted,
+    lapses_at,
+    not_told,
+    waiting_alarms,
+    waiting_reminders,
+)
 
 USER_ID = re.compile(r"[UW][A-Z0-9]{2,30}")
 """How Slack calls a person."""
@@ -162,7 +171,7 @@ def acknowledge(incident: Incident, command: Acknowledge, context: Context) -> D
             return Decision(facts=(facts.CheckedIn(),))
         if holder == context.by:
             raise UserError("You already have it.")
-        if not (_was_asked(incident) or _was_called_since(incident, context.by, incident.acknowledged.at)):
+        if not (_was_asked(incident) or _was_called_since(incident, context.by)):
             raise UserError(f"{_named(incident, holder)} already has it.")
     confirmed = (facts.StatusChanged(status=Status.INVESTIGATING),) if incident.status is Status.TRIAGE else ()
     return Decision(facts=(facts.Acknowledged(via=command.via), *confirmed))
@@ -176,9 +185,10 @@ def _was_asked(incident: Incident) -> bool:
     return lapses_at(incident) is not None
 
 
-def _was_called_since(incident: Incident, by: str, moment: datetime) -> bool:
+def _was_called_since(incident: Incident, by: str) -> bool:
+    """Somebody was called although somebody else has it."""
     return any(
-        page.at >= moment
+        not is_settled(incident, page)
         and not page.failure
         and page.kind == "page"
         and (by in page.user_ids or by == CONTACT_PREFIX + page.contact_id)
@@ -201,16 +211,14 @@ def escalate(incident: Incident, command: Escalate, context: Context) -> Decisio
     """
     require_going_on(incident)
     reason = clean(command.reason, max_chars=REASON_MAX_CHARS)
-    level, contact = _asked_level(incident, command), command.contact
+    level = _asked_level(incident, command)
     if level and not_told(incident, level):
         alarm = level.model_copy(update={"until": UNTIL_OVER})
     elif level:
         alarm = level.model_copy(update={"id": "asked", "level": 0, "until": UNTIL_OVER})
     else:
-        who = contact.id if contact else str(command.contact_id)
-        if contact is None and not _is_in_the_plan(incident, who):
-            contact = context.catalog.contacts.get(who)
-        if contact is None and not _is_in_the_plan(incident, who):
+        who = command.contact.id if command.contact else str(command.contact_id)
+        if command.contact is None and not _is_in_the_plan(incident, who):
             raise UserError(f"“{who}” is nobody in contacts.yml; name a person with @.")
         alarm = Alarm(id="asked", title="called by hand", until=UNTIL_OVER, notify=(who,))
     raised = AlarmRaised(
@@ -221,7 +229,7 @@ def escalate(incident: Incident, command: Escalate, context: Context) -> Decisio
         due_at=context.now,
         by_hand=True,
         reason=reason,
-        contact=contact,
+        contact=command.contact,
     )
     return Decision(facts=(raised,))
 

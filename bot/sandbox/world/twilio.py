@@ -303,6 +303,8 @@ class TwilioStandIn:
         if request.method == "POST" and request.content_type != "application/x-www-form-urlencoded":
             raise _RefusedError(400, 20001, "The body must be application/x-www-form-urlencoded")
         match (request.method, *path.removeprefix(_ROOT).strip("/").split("/")):
+            case ("GET", ".json"):  # the account itself
+                return 200, {"sid": ACCOUNT_SID, "friendly_name": "Sandbox", "status": "active", "type": "Full"}
             case ("POST", "Calls.json"):
                 return 201, self._place(params)
             case ("GET", "Calls.json"):

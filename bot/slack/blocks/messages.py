@@ -101,7 +101,8 @@ def _names(incident: Incident, raised: Raised | None) -> str:
     if raised is None:
         return "somebody"
     if raised.contact:
-        return person(raised.contact.slack or raised.contact.name)
+        slack = raised.contact.slack or ""
+        return person(slack) if person(slack).startswith("<@") else escape(raised.contact.name)
     return ", ".join(escape(incident.plan.name_of(identity)) for identity in raised.contact_ids) or escape(raised.alarm.title)
 
 

@@ -12,7 +12,7 @@ from bot.domain.commands import Acknowledge, AssignRole, ChangeImpact, ChangeSev
 from bot.domain.decisions.conduct import NOTE_MAX_CHARS
 from bot.domain.errors import UserError
 from bot.domain.facts import Impact, Origin, Role, Status
-from bot.domain.text import TITLE_MAX_CHARS, clean, readable
+from bot.domain.text import READ_MAX_CHARS, TITLE_MAX_CHARS, clean, readable
 from bot.slack.blocks import texts
 from bot.slack.blocks.parts import IMPACT_LABELS, escape, person
 from bot.slack.drawing import Drawn
@@ -163,7 +163,7 @@ async def _write_down(tools: Tools, asked: Asked, words: str, *, is_update: bool
     found = await tools.room_of(asked.channel_id)
     text = readable(words)
     await tools.act(found, Note(text=text, is_update=is_update), by=asked.user_id, delivery=asked.delivery)
-    shortened = len(clean(text, max_chars=NOTE_MAX_CHARS + 1)) > NOTE_MAX_CHARS
+    shortened = len(clean(text, max_chars=READ_MAX_CHARS)) > NOTE_MAX_CHARS
     shorter = f" Only its first {NOTE_MAX_CHARS:,} characters were kept." if shortened else ""
     return Reply(text=f"{'📣 The room is told' if is_update else '📝 It is written down'}.{shorter}")
 

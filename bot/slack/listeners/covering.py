@@ -60,11 +60,11 @@ async def _swap(tools: Tools, asked: Asked, arguments: Mapping[str, str], *, for
     if for_user == by_user:
         raise UserError(f"Nobody can cover for themselves; {UNCHANGED}.")
     await tools.check_person(asked.user_id, certain=True)
-    await tools.require_member(by_user if by_user != asked.user_id else for_user, so=UNCHANGED)
+    other = by_user if by_user != asked.user_id else for_user
+    await tools.require_member(other, so=UNCHANGED, certain=True)
     watch, zone = await _duty_of(tools, for_user, asked.user_id, arguments.get("rotation", ""))
     until_at = _until(tools, watch, arguments["span"], zone)
     line = await _write(tools, watch, until_at, for_user=for_user, by_user=by_user, said_by=asked.user_id)
-    other = by_user if by_user != asked.user_id else for_user
     tools.answers.soon(tools.tell(other, Reply(text=line)), name="swap told")
     return Reply(text=f"{line} ({_local(until_at, zone)})")
 
@@ -101,7 +101,8 @@ async def _duty_of(tools: Tools, user_id: str, asker: str, rotation_name: str) -
     rotations = list(tools.catalog.rotations.values())
     if rotation_name:
         rotations = [_named(tools.catalog, rotation_name)]
-    watches, zone = await asyncio.gather(look(tools, rotations), _zone_of(tools, asker))
+    looking = Looking(tools, await tools.covers.covers())
+    watches, zone = await asyncio.gather(looking.watches(rotations), _zone_of(tools, asker))  # neither of them raises
     theirs = [watch for watch in watches if user_id in watch.user_ids]
     if not theirs:
         raise UserError(_not_on_duty(user_id, watches, whose="You" if user_id == asker else person(user_id)))
@@ -203,8 +204,9 @@ async def end_cover(tools: Tools, asked: Asked, arguments: Mapping[str, str]) ->
             owner = asked.user_id if asked.user_id in owners else owners[0] if len(owners) == 1 else ""
             if not owner:
                 raise UserError(
-                    f"{escape(rotation.name)} cannot be given back early: whose turn it is is not one person in Slack. "
-                    f"The cover ends by itself at {when(cover.until_at)}; until then somebody else may cover."
+                    f"{escape(rotation.name)} cannot be given back early: Muster cannot tell which one person of Slack "
+                    f"would have it again. The cover ends by itself at {when(cover.until_at)}; until then "
+                    "somebody else may cover."
                 )
             span = {"from_at": max(now, cover.from_at), "until_at": cover.until_at}
             back.append(Cover(rotation=rotation.id, user_id=owner, by=asked.user_id, **span))

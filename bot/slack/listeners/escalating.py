@@ -6,7 +6,6 @@ behind a rotation, is not decided here: the pages do that, and the room says how
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -19,8 +18,8 @@ from bot.domain.incident import Incident, Raised
 from bot.domain.text import REASON_MAX_CHARS, clean, cut, readable
 from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import escape, person
-from bot.slack.client import WHILE_SLACK_WAITS_S
 from bot.slack.listeners.tools import Tools
+from bot.slack.listeners.watch import Looking
 
 NAMES_MOST = 12
 
@@ -66,7 +65,8 @@ async def escalation(
 
 async def _contact_of(tools: Tools, user_id: str) -> Contact:
     """The contact of the files who is this user of Slack, with all ways to reach them; else just the user."""
-    found, known = await asyncio.gather(tools.require_member(user_id, so="nobody was called"), _known_contact(tools, user_id))
+    found = await tools.require_member(user_id, so="nobody was called")
+    known = await _known_contact(tools, user_id)
     if known:
         return known
     name = clean(found.name, max_chars=100) if found else ""
@@ -74,13 +74,10 @@ async def _contact_of(tools: Tools, user_id: str) -> Contact:
 
 
 async def _known_contact(tools: Tools, user_id: str) -> Contact | None:
-    try:
-        async with asyncio.timeout(WHILE_SLACK_WAITS_S):
-            contact = await tools.duty.contact_of(user_id)
-    except TimeoutError:
-        tools.log.warning("contact_unknown", user_id=user_id, error="Slack took too long")
-        return None
-    return contact if contact.id in tools.catalog.contacts else None
+    """As far as Slack tells in time who is behind each contact: all are asked for at once."""
+    contacts = tools.catalog.contacts.values()
+    behind = await Looking(tools, ()).behind(contacts)
+    return next((contact for contact in contacts if behind[contact.id] == (user_id,)), None)
 
 
 def called(incident: Incident, by: str) -> str:
@@ -92,9 +89,8 @@ def called(incident: Incident, by: str) -> str:
 
 def _names(incident: Incident, raised: Raised) -> str:
     if raised.contact:
-        slack = raised.contact.slack or ""
-        is_user = raised.contact.id == slack.casefold()
-        return person(slack) if is_user else escape(raised.contact.name)
+        slack = person(raised.contact.slack or "")
+        return slack if slack.startswith("<@") else escape(raised.contact.name)
     names = ", ".join(escape(incident.plan.name_of(identity)) for identity in raised.contact_ids)
     if raised.alarm.level:
         return f"level {raised.alarm.level}: {names}"

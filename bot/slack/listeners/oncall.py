@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from bot.domain.duty import Cover
+from bot.domain.errors import MusterError
 from bot.domain.escalation import Contact
 from bot.domain.reach import in_use
 from bot.domain.text import clean, closest, readable
 from bot.slack.blocks.oncall import draw_contact, draw_duty_help, draw_everybody, draw_rotation
-from bot.slack.blocks.parts import escape, section
+from bot.slack.blocks.parts import context, escape, section
 from bot.slack.drawing import Drawn
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.covering import ask_for_cover, end_cover, find_rotation, give_cover, take_cover
@@ -24,29 +26,39 @@ async def oncall(tools: Tools, asked: Asked) -> Reply:
     return await _VERBS[parsed.verb](tools, asked, parsed.arguments)
 
 
-def _said(drawn: Drawn) -> Reply:
-    return Reply(text=drawn.text, blocks=drawn.blocks)
+def _said(drawn: Drawn, warning: str = "") -> Reply:
+    first = (context(warning),) if warning else ()
+    return Reply(text=drawn.text, blocks=(*first, *drawn.blocks))
+
+
+async def _covers(tools: Tools) -> tuple[Sequence[Cover], str]:
+    """(the covers, a word about it where they cannot be read): whom to call must be said also without Redis."""
+    try:
+        return await tools.covers.covers(), ""
+    except MusterError as error:
+        return (), f"⚠️ Who covers for whom cannot be read ({escape(str(error))}). This is what the files say."
 
 
 async def _everybody(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply:
     catalog = tools.catalog
     contacts = in_use(catalog)
-    looking = Looking(tools, await tools.covers.covers())
+    covers, warning = await _covers(tools)
+    looking = Looking(tools, covers)
     watches = await looking.watches(catalog.rotations.values())
     behind = await looking.behind(one for one in contacts if (one.slack or "").startswith("@"))
     now, command = tools.clock.now(), tools.oncall_command
-    return _said(draw_everybody(watches, contacts, behind, catalog, now=now, command=command))
+    return _said(draw_everybody(watches, contacts, behind, catalog, now=now, command=command), warning)
 
 
 async def _one(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply:
     catalog, name = tools.catalog, readable(arguments["name"])
     rotation = find_rotation(catalog, name)
-    covers = await tools.covers.covers()
+    covers, warning = await _covers(tools)
     looking = Looking(tools, covers)
     if rotation:
         (watch,) = await looking.watches([rotation])
         said = [cover for cover in covers if cover.rotation == rotation.id]
-        return _said(draw_rotation(watch, said, catalog, tools.clock.now()))
+        return _said(draw_rotation(watch, said, catalog, tools.clock.now()), warning)
     contact = _find_contact(tools, name)
     if contact:
         return _said(draw_contact(contact, await looking.users(contact), catalog))

@@ -190,14 +190,16 @@ class Tools:
         if person.is_guest or (person.team_id and person.team_id != self.team_id):
             raise ForbiddenError("Guests and people of other workspaces cannot do that; ask a member of the team.")
 
-    async def require_member(self, user_id: str, *, so: str) -> Person | None:
+    async def require_member(self, user_id: str, *, so: str, certain: bool = False) -> Person | None:
         """The person, who is to do something themselves; None when Slack cannot say who it is right now. ``so`` is what follows.
 
-        Raises: UserError for bots, guests, and people who left or belong to another workspace.
+        Raises: UserError for bots, guests, and people who left or belong to another workspace; with ``certain`` instead of None.
         """
         if user_id == self.bot_user_id:
             raise UserError(f"That is Muster itself; name a person. So {so}.")
         person = await self.find_person(user_id)
+        if person is None and certain:
+            raise UserError(f"Slack cannot say who <@{user_id}> is at the moment, so {so}. Try again in a minute.")
         if person is None:
             return None
         why = ""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from bot.domain.duty import Cover, covered_by, on_duty
-from bot.domain.errors import MusterError
+from bot.domain.errors import MusterError, PermanentError
 from bot.domain.escalation import Contact, Rotation
 from bot.slack.blocks.oncall import Watch
 from bot.slack.client import WHILE_SLACK_WAITS_S
@@ -46,6 +46,8 @@ class Looking:
         try:
             async with asyncio.timeout_at(self._ends_at):
                 return await self._tools.people.resolve(contact.slack)
+        except PermanentError:  # nobody is called that: `muster doctor` says so
+            return ()
         except (MusterError, TimeoutError) as error:
             self._tools.log.warning("contact_unknown", contact=contact.id, error=str(error) or "Slack took too long")
             return ()
