@@ -89,3 +89,27 @@ def test_no_line_of_a_covered_procedure_is_missing(seed: str, heading: str, end:
     lines = re.findall(r"\[ \] (.+)", part)
     assert lines
     assert [line for line in lines if line not in {row.line for row in ROWS}] == []
+
+
+ESCALATION = [
+    ("001", "## Emergency Contacts", "## Post-Incident", r"((?:contact|time|phone|slack|url|email|priority|name): .+)"),
+    ("002", "**Response:**", "##", r"^- (.+)$"),
+    ("002", "## On-Call Responsibilities", "\n---", r"^- (.+)$"),
+    ("002", "## Escalation Matrix", "\n---", r"^\| (?!Condition)(\w.+)$"),
+    ("004", "### Escalation", "\n---", r"^(.+)$"),
+    ("004", "## Contact Information", r"\Z", r"^- (.+)$"),
+]
+"""Seed, where its parts about escalation begin and end, and what a line of them is."""
+
+
+@pytest.mark.parametrize(("seed", "heading", "end", "line"), ESCALATION, ids=[f"{row[0]} {row[1]}" for row in ESCALATION])
+def test_no_line_about_escalation_is_missing(seed: str, heading: str, end: str, line: str) -> None:
+    """Every level, condition, contact and duty has a row."""
+    if not SEEDS.is_dir():
+        pytest.skip("needs ../shared/seeds (the user's documents), which is not beside this checkout")
+    (path,) = SEEDS.glob(f"{seed}_*.txt")
+    parts = re.findall(rf"{re.escape(heading)}\n(.+?)(?={end}|\Z)", Path(path).read_text("utf-8"), re.DOTALL)
+    lines = [found.strip() for part in parts for found in re.findall(line, part, re.MULTILINE)]
+    assert lines
+    covered = [row.line for row in ROWS if row.seed == seed]
+    assert [one for one in lines if not any(one in row or row in one for row in covered)] == []

@@ -177,6 +177,8 @@ class Incident:
     generation: int = 1
     """Grows when somebody acknowledges, when that lapses, when it ends and when it is reopened."""
     ladder_started_at: datetime
+    open_since: datetime
+    """When it was opened, or reopened last."""
     status_changed: Moment | None = None
     resolved_at: datetime | None = None
 
@@ -300,6 +302,7 @@ def _open(entry: Entry, fact: facts.IncidentOpened) -> Incident:
         progress_at=entry.at,
         security_since=entry.at if fact.runbook and fact.runbook.security else None,
         ladder_started_at=entry.at,
+        open_since=entry.at,
     )
 
 
@@ -373,20 +376,25 @@ def _status_changed(incident: Incident, entry: Entry, fact: facts.StatusChanged)
         acknowledged_via="",
         checked_in_at=None,
         severity_since=entry.at,
+        impacts=dict.fromkeys(incident.impacts, entry.at),
         raised={},
         pages=(),
         generation=incident.generation + 1,
         ladder_started_at=entry.at,
+        open_since=entry.at,
     )
 
 
 def _severity_changed(incident: Incident, entry: Entry, fact: facts.SeverityChanged) -> Incident:
-    """A ladder that did not run, or only in business hours, starts when it begins to run at once: nobody's turn is over yet."""
+    """A ladder that did not run, or only in business hours, begins to run at once as if the last level that was reached had been
+    told just now: nobody's turn is over yet."""
     changed = replace(incident, severity=fact.severity, severity_since=entry.at)
     starts_now = incident.response.page != "at_once" and changed.response.page == "at_once"
-    if starts_now and not any(raised.alarm.level for raised in incident.raised.values()):
-        return replace(changed, ladder_started_at=entry.at)
-    return changed
+    if not starts_now:
+        return changed
+    reached = {raised.alarm.level for raised in incident.raised.values()}
+    passed_s = max((level.after_s for level in incident.plan.levels if level.level in reached), default=0)
+    return replace(changed, ladder_started_at=entry.at - timedelta(seconds=passed_s))
 
 
 def _role_assigned(incident: Incident, entry: Entry, fact: facts.RoleAssigned) -> Incident:

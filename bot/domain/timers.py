@@ -164,7 +164,7 @@ def _true_since(incident: Incident, trigger: Trigger) -> datetime | None:
         return incident.impacts.get(_IMPACTS[trigger])
     match trigger:
         case Trigger.OPEN:
-            return incident.opened.at
+            return incident.open_since
         case Trigger.NO_PROGRESS:
             return incident.progress_at
         case Trigger.SECURITY:

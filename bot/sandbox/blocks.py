@@ -20,6 +20,7 @@ from bot.sandbox.shapes import always, array, boolean, by_type, reason, record, 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100
 MARKDOWN_CHARACTERS = 12_000
+ATTACHMENTS = 100
 VIEW_BYTES = 250_000  # "greater than 250kb": docs.slack.dev/reference/methods/views.open
 # Not documented; the total at which Slack answers msg_blocks_too_long (github.com/slackapi/bolt-js/issues/2509).
 MESSAGE_CHARACTERS = 13_200
@@ -58,6 +59,21 @@ def check_message_blocks(blocks: Any) -> None:
         raise SlackRefusal("invalid_blocks", *reasons)
     if _characters(blocks) > MESSAGE_CHARACTERS:
         raise SlackRefusal("msg_blocks_too_long")
+
+
+def check_attachments(attachments: Any) -> None:
+    """Refuse the attachments of a message that Slack would refuse.
+
+    Raises:
+        SlackRefusal: ``invalid_attachments`` (no list of objects), ``too_many_attachments``, and what their blocks are refused with.
+    """
+    if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
+        raise SlackRefusal("invalid_attachments")
+    if len(attachments) > ATTACHMENTS:
+        raise SlackRefusal("too_many_attachments")
+    for one in attachments:
+        if "blocks" in one:
+            check_message_blocks(one["blocks"])
 
 
 def check_view(view: Any, *, kind: str) -> None:

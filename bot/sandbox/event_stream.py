@@ -14,6 +14,8 @@ from aiohttp import web
 from bot.sandbox.feed import Feed, PageEvent
 
 KEEP_ALIVE_S = 15.0
+RETRY_MS = 400
+"""How soon the browser asks again after a break; it then says by itself what it had last (Last-Event-ID)."""
 
 
 class EventStream:
@@ -45,7 +47,7 @@ class EventStream:
         return response
 
     async def _follow(self, response: web.StreamResponse, user_id: str, sent_id: int) -> None:
-        await response.write(b": open\n\n")
+        await response.write(f"retry: {RETRY_MS}\n\n".encode())
         while not self._closing:
             bell = self._feed.bell()
             events = self._feed.after(sent_id)

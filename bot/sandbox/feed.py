@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -37,13 +38,17 @@ class PageEvent:
 
 
 class Feed:
-    """A numbered log of page events; numbers start at 1 and never repeat while the sandbox runs."""
+    """A numbered log of page events.
+
+    Numbers go up by one and begin at the moment of making (ms since 1970), so that a page which asks a sandbox that was
+    started again for what came after a number of the one before is told that it is gone.
+    """
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self.last_id = time.time_ns() // 1_000_000
+        self._numbers = itertools.count(self.last_id + 1)
         self._events: deque[PageEvent] = deque(maxlen=KEPT_EVENTS)
         self._bell = asyncio.Event()
-        self.last_id = 0
 
     def publish(self, kind: str, payload: Payload, audience: Collection[str] | None = None) -> None:
         """Append one event and wake everybody who waits."""
@@ -58,10 +63,11 @@ class Feed:
         bell.set()
 
     def after(self, event_id: int) -> list[PageEvent] | None:
-        """The events after this number, or None when some of them are no longer kept (load the state anew)."""
-        if self._events and event_id + 1 < self._events[0].event_id:
+        """The events after this number, or None when some of them are not (or no longer) here: load the state anew."""
+        missed = self.last_id - event_id
+        if not 0 <= missed <= len(self._events):
             return None
-        return [event for event in self._events if event.event_id > event_id]
+        return list(itertools.islice(self._events, len(self._events) - missed, None))
 
     def bell(self) -> asyncio.Event:
         """An event that is set at the next change. Take it *before* looking, then wait on it."""

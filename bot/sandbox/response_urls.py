@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox.blocks import check_message_blocks
+from bot.sandbox.blocks import check_attachments, check_message_blocks
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.models import Json
@@ -17,6 +17,7 @@ from bot.sandbox.state import State
 
 USES = 5  # in 30 minutes: docs.slack.dev/interactivity/handling-user-interaction (message responses)
 LIFETIME_S = 30 * 60
+TEXT_KEPT = 40_000  # as for chat.postMessage: longer ones are cut
 
 
 @dataclass
@@ -71,8 +72,13 @@ class ResponseUrls:
         blocks = body.get("blocks")
         if blocks is not None:
             check_message_blocks(blocks)
-        content = {name: body[name] for name in ("blocks", "attachments") if body.get(name)}
+        if body.get("attachments") is not None:
+            check_attachments(body["attachments"])
         text = body.get("text") or ""
+        if not isinstance(text, str):
+            raise SlackRefusal("invalid_payload")
+        text = text[:TEXT_KEPT]
+        content = {name: body[name] for name in ("blocks", "attachments") if body.get(name)}
         if not text and not content:
             raise SlackRefusal("no_text")
         if body.get("replace_original") and url.message_ts:

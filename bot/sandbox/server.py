@@ -135,6 +135,7 @@ class Sandbox:
             courier=self.courier,
             faults=self.faults,
             limits=RateLimits(self.clock),
+            place_of=self.state.place_of,
             latency_s=latency_s,
         )
         populate(self.state)

@@ -104,6 +104,13 @@ class State:
         pair = {user_id, other_id}
         return next((one for one in self.channels.values() if one.is_im and set(one.members) == pair), None)
 
+    def place_of(self, reference: str) -> str:
+        """The id of the channel that a bot means by an id, a name or a user; what is no channel comes back as it is."""
+        channel = self.channels.get(reference) or self.named(reference.removeprefix("#"))
+        if channel is None and reference in self.users:
+            channel = self.direct(reference)
+        return reference if channel is None else channel.id
+
     def new_id(self, prefix: str) -> str:
         """A fresh id such as C0M3K9Z1Q2."""
         return f"{prefix}0{base36(next(self._ids))}"

@@ -62,6 +62,7 @@ class WebApi:
         courier: Courier,
         faults: Faults,
         limits: RateLimits,
+        place_of: Callable[[str], str],
         latency_s: float,
     ) -> None:
         self._make_call = make_call
@@ -72,6 +73,7 @@ class WebApi:
         self._courier = courier
         self._faults = faults
         self._limits = limits
+        self._place_of = place_of
         self.latency_s = latency_s
         self.rate_limits = False
 
@@ -134,7 +136,7 @@ class WebApi:
     def _over_limit(self, name: str, arguments: Arguments) -> int | None:
         if not self.rate_limits or name not in self._methods:
             return None
-        return self._limits.retry_after_s(name, str(arguments.values.get("channel", "")))
+        return self._limits.retry_after_s(name, self._place_of(str(arguments.values.get("channel", ""))))
 
     def _said(self, call: Call, body: Json, *, authorized: bool = False) -> web.Response:
         """The answer; with a good token its headers name the app's scopes, as Slack's do."""

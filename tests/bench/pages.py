@@ -56,11 +56,12 @@ async def measure(quick: bool) -> str:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     pages = SMOKE_PAGES if quick else PAGES
     rounds = [await _round(pages) for _ in range(SMOKE_ROUNDS if quick else ROUNDS)]
-    attempted_s, first_s, recorded_s, bare_s = (median(values) for values in zip(*rounds, strict=True))
+    attempted_s, first_s, recorded_s, cpu_s, bare_s = (median(values) for values in zip(*rounds, strict=True))
     rows = [
         at_most(f"{pages:,} pages due in the same second: all attempted within", attempted_s, GOAL_S, "s"),
         plain("the first of them after", first_s, "s"),
         plain("all recorded within", recorded_s, "s"),
+        plain("CPU of the replica until then", cpu_s, "s"),
         plain(f"a bare client, {MOST_AT_ONCE} at once", bare_s, "s"),
         plain("Muster ÷ bare client", attempted_s / bare_s, "×"),
         await _idle(SMOKE_IDLE_S if quick else IDLE_S),
@@ -68,8 +69,8 @@ async def measure(quick: bool) -> str:
     return table(f"{len(rounds)} rounds, {pages // CONTACTS} incidents, PagerDuty answers in {LATENCY_S * 1000:.0f} ms", rows)
 
 
-async def _round(pages: int) -> tuple[float, float, float, float]:
-    """Seconds: until all were attempted, until the first was, until all were recorded; and those of a bare client."""
+async def _round(pages: int) -> tuple[float, float, float, float, float]:
+    """Seconds: until all were attempted, until the first was, until all were recorded, of CPU; and those of a bare client."""
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as name:
         folder = Path(name)
         async with slow_server() as provider, embedded_redis(folder / "redis") as redis:
@@ -84,8 +85,8 @@ async def _round(pages: int) -> tuple[float, float, float, float]:
             clock = RedisClock()
             store = RedisStore(client, workspace_id=TEAM_ID, owner="bench", clock=clock, time_travel=True)
             try:
-                async with muster_server(runbooks=runbooks, more=more):
-                    took = await _page(store, clock, provider, runbooks, pages)
+                async with muster_server(runbooks=runbooks, more=more) as muster:
+                    took = await _page(store, clock, provider, runbooks, pages, pid=muster.pid)
             finally:
                 await client.aclose()
             return (*took, await _bare(provider, pages))
@@ -114,7 +115,9 @@ def _runbooks(folder: Path) -> Path:
     return copy
 
 
-async def _page(store: RedisStore, clock: RedisClock, provider: SlowServer, runbooks: Path, pages: int) -> tuple[float, float, float]:
+async def _page(
+    store: RedisStore, clock: RedisClock, provider: SlowServer, runbooks: Path, pages: int, *, pid: int
+) -> tuple[float, float, float, float]:
     catalog = load_catalog(runbooks, actions=load_actions(), overrides={"CLERK_APP_URL": "http://127.0.0.1:9"}).catalog
     if catalog is None:
         raise RuntimeError("the runbooks have faults")
@@ -125,11 +128,10 @@ async def _page(store: RedisStore, clock: RedisClock, provider: SlowServer, runb
         declaration = Declaration(title=f"fire {number}", runbook_ids=(), origin=Origin(how="terminal"), severity=Severity.SEV1)
         incident = (await desk.declare(declaration, by="U0SUPPORT", delivery=None)).incident
         opened.append((incident.id, incident.opened.at))
-    offset_s = await _until_rooms(store, desk, [identity for identity, _ in opened])
+    await _until_rooms(store, desk, [identity for identity, _ in opened])
     last_due_s = max(at for _, at in opened).timestamp() + AFTER_S
     await store.set_clock_offset(last_due_s - time.time() - AHEAD_S)
-    due_at = time.monotonic() + AHEAD_S
-    del offset_s
+    due_at, began_s = time.monotonic() + AHEAD_S, _cpu_s(pid)
     deadline = time.monotonic() + LONGEST_S
     moments: list[float] = []
     while len(moments) < pages:
@@ -138,10 +140,10 @@ async def _page(store: RedisStore, clock: RedisClock, provider: SlowServer, runb
         await asyncio.sleep(0.1)
         moments += await provider.moments()
     recorded_at = await _until_recorded(store, [identity for identity, _ in opened], deadline)
-    return max(moments) - due_at, min(moments) - due_at, recorded_at - due_at
+    return max(moments) - due_at, min(moments) - due_at, recorded_at - due_at, _cpu_s(pid) - began_s
 
 
-async def _until_rooms(store: RedisStore, desk: Desk, identities: list[str]) -> float:
+async def _until_rooms(store: RedisStore, desk: Desk, identities: list[str]) -> None:
     """Let time go on until every incident has its room and nothing more is to be done for it."""
     offset_s = 0.0
     while True:
@@ -155,7 +157,6 @@ async def _until_rooms(store: RedisStore, desk: Desk, identities: list[str]) -> 
         offset_s += 60.0
         await store.set_clock_offset(offset_s)
         await asyncio.sleep(0.5)
-    return offset_s
 
 
 async def _until_recorded(store: RedisStore, identities: list[str], deadline: float) -> float:
@@ -197,6 +198,8 @@ async def _idle(seconds: float) -> Row:
 
 
 def _cpu_s(pid: int) -> float:
-    """User and system time of a process (proc(5), fields 14 and 15)."""
+    """User and system time of a process (proc(5), fields 14 and 15); 0 where there is no ``/proc``."""
+    if not sys.platform.startswith("linux"):
+        return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

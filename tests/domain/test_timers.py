@@ -321,6 +321,37 @@ def test_a_ladder_that_did_not_run_starts_when_it_becomes_severe(catalog: Catalo
     assert told_by(story) == [(120, "first"), (135, "second"), (150, "third")]
 
 
+def test_a_ladder_that_had_begun_goes_on_as_if_the_last_level_had_been_told_just_now(catalog: Catalog) -> None:
+    """Told on Monday at nine as SEV3, SEV1 at ten past: the second level at 25 past, and nobody at once; nor after a SEV4."""
+    begins = MONDAY_MORNING - timedelta(hours=1)
+    story = confirmed(catalog, begins=begins, severity=Severity.SEV3, severities=IN_HOURS)
+    story.tick(until_s=70 * MIN)
+    story.do(ChangeSeverity(severity=Severity.SEV1))
+    story.tick(until_s=4 * HOUR)
+    assert told_by(story) == [(60, "first"), (85, "second"), (100, "third")]
+    ticket = confirmed(catalog, severities=IN_HOURS)
+    ticket.tick(until_s=5 * MIN)
+    ticket.do(ChangeSeverity(severity=Severity.SEV4))
+    ticket.tick(until_s=2 * HOUR)
+    ticket.do(ChangeSeverity(severity=Severity.SEV1))
+    ticket.tick(until_s=4 * HOUR)
+    assert told_by(ticket) == [(0, "first"), (135, "second"), (150, "third")]
+
+
+def test_what_lasts_counts_from_the_reopening(catalog: Catalog) -> None:
+    """It was over for six hours: neither open for four, nor were customers affected for one."""
+    conditions = [
+        condition(Trigger.OPEN, for_s=4 * HOUR),
+        Condition(id="impact", when=(Trigger.CUSTOMER_IMPACT,), for_s=HOUR, notify=("press",)),
+    ]
+    story = confirmed(catalog, conditions=conditions, levels=[Level(after_s=0, notify=("first",))])
+    story.do(ChangeImpact(impact=Impact.CUSTOMER_IMPACT, on=True))
+    story.do(ChangeStatus(status=Status.RESOLVED), at_s=30 * MIN)
+    story.do(ChangeStatus(status=Status.INVESTIGATING), at_s=6 * HOUR)
+    story.tick(until_s=12 * HOUR)
+    assert told_by(story) == [(360, "first"), (420, "press"), (600, "lead")]
+
+
 def test_nothing_is_told_twice_however_often_the_severity_changes(catalog: Catalog) -> None:
     """Levels, conditions, standby and notice: each once."""
     severities: dict[Severity, dict[str, Any]] = {

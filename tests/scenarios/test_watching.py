@@ -93,7 +93,8 @@ async def test_p11_a_bot_that_is_gone_is_silent(unstarted: Stage, watch: Watch) 
     await unstarted.start()
     await until(lambda: watch.calls == 1, "the first heartbeat")
     await unstarted.stop()
-    await unstarted.muster.store._redis.set("{muster:T0SANDBOX}:clock:offset", 600_000)
+    async with redis.Redis.from_url(unstarted.environment["REDIS_URL"]) as client:
+        await client.set("{muster:T0SANDBOX}:clock:offset", 600_000)
     await asyncio.sleep(0.6)  # longer than a beat of the scheduler
     assert watch.calls == 1
 
@@ -128,7 +129,10 @@ async def test_p11_a_lost_timer_pages_all_the_same_and_people_are_told(unstarted
     await stage.muster.worker.stop(grace_s=5)
     await lose(stage, f"{incident.id}:clock")
     await stage.stop()
+    stage.sandbox.clock.on_clock_change = None
     await stage.advance(16 * 60)
+    async with redis.Redis.from_url(stage.environment["REDIS_URL"]) as client:
+        await client.set("{muster:T0SANDBOX}:clock:offset", 16 * 60_000)
     await stage.start()
     await stage.wait(lambda: stage.workspace.dm("engineering-lead"), "the page of level 2", 10)
     await stage.sees("incidents", "Muster is not well")

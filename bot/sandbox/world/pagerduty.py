@@ -22,7 +22,7 @@ from aiohttp import web
 
 from bot.domain.errors import UserError
 from bot.sandbox.world.misbehaving import Entry, Misbehaviour, Trouble
-from bot.sandbox.world.recording import Unsaid
+from bot.sandbox.world.recording import Unsaid, describe
 from bot.sandbox.world.switches import Switch
 
 ROUTING_KEY: Final = "sandboxrouting00sandboxrouting00"
@@ -169,6 +169,7 @@ class PagerDutyStandIn:
         if path != "/events/v2/enqueue" or request.method != "POST":
             raise _RefusedError(404, {"status": "not found", "message": "Not found", "errors": ["There is no such path"]})
         raw = await request.read()
+        describe(request, key=_key(raw), action=_what(raw), sent=_sent(raw))
         trouble = await self._trouble(raw)
         try:
             event = _event(request, raw)
@@ -508,10 +509,19 @@ def _key(raw: bytes) -> str:
     return _field(raw, "dedup_key")
 
 
-def _field(raw: bytes, name: str) -> str:
+def _sent(raw: bytes) -> dict[str, Any]:
+    """For the ledger: the event without its routing key, which is a secret."""
+    return {name: value for name, value in _parsed(raw).items() if name != "routing_key"}
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
     try:
         event = json.loads(raw)
     except (ValueError, RecursionError):
-        return ""
-    value = event.get(name) if isinstance(event, dict) else None
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _field(raw: bytes, name: str) -> str:
+    value = _parsed(raw).get(name)
     return value[:MAX_DEDUP_KEY] if isinstance(value, str) else ""

@@ -20,6 +20,7 @@ Answer = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 """A stand-in: the request and the path below its mount point ("/v1/sessions") to a response."""
 
 _LOOK_EVERY_S = 0.02
+_ROW = "ledger_row"
 
 
 class Unsaid(web.Response):
@@ -29,6 +30,13 @@ class Unsaid(web.Response):
         super().__init__(status=500)
         self.fault = fault
         self.note = note
+
+
+def describe(request: web.Request, *, key: str = "", action: str = "", sent: Any = None) -> None:
+    """Say more of this call in its line: whom or what it is about, what it asks for, and what was sent, without secrets."""
+    row = request.get(_ROW)
+    if row is not None:
+        row |= {name: value for name, value in (("key", key), ("action", action), ("sent", sent)) if value}
 
 
 @dataclass
@@ -60,6 +68,11 @@ class Recorder:
         """The server stops: let go of the calls that hang."""
         self._stopping.set()
 
+    def add(self, row: dict[str, Any]) -> None:
+        """A line for what is no call of HTTP, in the same shape: provider, method, path, query, status, started_at, ended_at."""
+        self.ledger.append({**row, "start_at": row["started_at"], "end_at": row["ended_at"]})
+        self.on_record()
+
     def handler(self, provider: str, answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """An aiohttp handler for a route with a ``tail``: it answers, misbehaves as planted, and keeps the record."""
 
@@ -68,6 +81,7 @@ class Recorder:
             row: dict[str, Any] = {"provider": provider, "method": request.method, "path": path, "status": None}
             row["query"] = request.query_string
             row["started_at"] = row["start_at"] = self.clock()
+            request[_ROW] = row
             fault = self._take(provider)
             try:
                 if self.latency_s:

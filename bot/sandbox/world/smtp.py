@@ -83,9 +83,12 @@ class Bounce:
 class SmtpStandIn:
     """One mail server with one account. ``mails`` is in the order of arrival; ``ledger`` has each recipient, taken or not."""
 
-    def __init__(self, now: Callable[[], float], on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, now: Callable[[], float], on_change: Callable[[], None], *, record: Callable[[dict[str, Any], float], None]
+    ) -> None:
         self._now = now
         self._on_change = on_change
+        self.record = record
         self._server: asyncio.Server | None = None
         self._dialogues: set[asyncio.Task[None]] = set()
         self._sleep: Callable[[float], Awaitable[None]] | None = None
@@ -200,7 +203,7 @@ class SmtpStandIn:
         self.ledger.append(Entry(at=self._now(), what="mail", key=address, accepted=False, note=note))
         self._on_change()
 
-    def keep(self, sender: str, recipients: tuple[str, ...], data: bytes, note: str) -> None:
+    def keep(self, sender: str, recipients: tuple[str, ...], data: bytes, note: str) -> Mail:
         """A mail is taken."""
         mail = Mail(at=self._now(), sender=sender, recipients=recipients, data=data)
         self.mails.append(mail)
@@ -211,6 +214,7 @@ class SmtpStandIn:
             task = asyncio.create_task(self._come_back(self._sleep), name="bounce")
             self._dialogues.add(task)
             task.add_done_callback(self._dialogues.discard)
+        return mail
 
     async def _come_back(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Tell when a mail has bounced; `bounces` knows it by itself."""
@@ -236,6 +240,7 @@ class Dialogue:
     sender: str | None = None
     recipients: list[str] = field(default_factory=list)
     trouble: Trouble | None = None
+    began_at: float = field(default_factory=time.monotonic)
 
     async def run(self) -> None:
         """Until QUIT, or until the other side has gone."""
@@ -341,6 +346,7 @@ class Dialogue:
         if self.authenticated:
             await self.say("235 2.7.0 Authentication successful")
         else:
+            self.record("AUTH", "535 5.7.8", key=user)
             await self.say("535 5.7.8 Authentication credentials invalid")
 
     async def mail(self, rest: str) -> None:
@@ -357,9 +363,11 @@ class Dialogue:
         elif (size := re.search(r" SIZE=(\d+)", found[2], re.IGNORECASE)) and int(size[1]) > MAX_MAIL_BYTES:
             await self.say("552 5.3.4 Message size exceeds fixed limit")
         else:
+            self.began_at = time.monotonic()
             self.trouble = self.server.meets()
             if self.trouble == "429":
                 self.server.refuse("", "429")
+                self.record("MAIL", "421 4.7.0", key="")
                 await self.say("421 4.7.0 Too many mails, try again later")
                 raise _ClosedError
             self.sender = found[1]
@@ -374,6 +382,7 @@ class Dialogue:
             await self.say("501 5.1.3 Bad recipient address syntax")
         elif self.server.behaviour(found[1]) == "unknown":
             self.server.refuse(found[1], "550")
+            self.record("RCPT", "550 5.1.1", key=found[1])
             await self.say("550 5.1.1 The mailbox does not exist")
         else:
             self.recipients.append(found[1])
@@ -398,9 +407,13 @@ class Dialogue:
         if complaint:
             for address in recipients:
                 self.server.refuse(address, complaint.partition(" ")[0])
+            self.record("MAIL", complaint, key=", ".join(recipients))
             await self.say(complaint)
             return
-        self.server.keep(sender, recipients, data, trouble or "")
+        mail = self.server.keep(sender, recipients, data, trouble or "")
+        unsaid = trouble in ("reset_after_accept", "hang_after_accept")
+        sent = {"subject": mail.subject, "text": mail.text}
+        self.record("MAIL", "" if unsaid else "250 2.0.0", key=", ".join(recipients), note=trouble or "", sent=sent)
         if trouble == "reset_after_accept":
             self.writer.transport.abort()
             raise _ClosedError
@@ -423,6 +436,16 @@ class Dialogue:
             data += line[1:] if line.startswith(b".") else line
             if len(data) > MAX_MAIL_BYTES:
                 complaint, data = "552 5.3.4 Message size exceeds fixed limit", bytearray()
+
+    def record(self, verb: str, answer: str, *, key: str, note: str = "", sent: dict[str, str] | None = None) -> None:
+        """A line in the ledger of the world: what came of a mail, or of a login that failed. ``answer`` "": there was none."""
+        code, _, words = answer.partition(" ")
+        row: dict[str, Any] = {"method": verb, "path": "", "action": "mail", "key": key, "status": int(code) if code else None}
+        if said := note or (words if int(code or 0) >= 400 else ""):
+            row["note"] = said
+        if sent:
+            row["sent"] = sent
+        self.server.record(row, time.monotonic() - self.began_at)
 
     def reset(self) -> None:
         """Forget the mail that was begun."""

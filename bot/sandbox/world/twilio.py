@@ -28,7 +28,7 @@ from bot.domain.errors import UserError
 from bot.sandbox.world import twiml
 from bot.sandbox.world.misbehaving import Entry, Misbehaviour, Trouble
 from bot.sandbox.world.phone_calls import ENDED, SEND_S, Behaviour, Call, TextMessage
-from bot.sandbox.world.recording import Unsaid
+from bot.sandbox.world.recording import Unsaid, describe
 from bot.sandbox.world.switches import Switch
 
 ACCOUNT_SID: Final = "AC" + "5a" * 16
@@ -263,6 +263,7 @@ class TwilioStandIn:
         params = {name: value for name, value in form.items() if isinstance(value, str)}
         creates = request.method == "POST" and path in (f"{_ROOT}/Calls.json", f"{_ROOT}/Messages.json")
         what = ("call" if path.endswith("/Calls.json") else "sms") if creates else ""
+        describe(request, key=params.get("To", ""), action=what, sent=params)
         try:
             trouble = await self._trouble()
             status, body = self._result(request, path, params)

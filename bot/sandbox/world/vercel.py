@@ -25,7 +25,7 @@ class VercelStandIn:
     """One team, one project. ``variables`` can be changed; the switch hides, removes or shares `CLERK_SECRET_KEY`."""
 
     def __init__(self) -> None:
-        self.env = Switch("CLERK_SECRET_KEY in Vercel", ("present", "missing", "hidden", "shared"))
+        self.env = Switch("CLERK_SECRET_KEY in Vercel", ("present", "missing", "hidden", "shared"), fine=("shared",))
         self.api = Switch("Vercel's API", API_STATES)
         self.variables: list[dict[str, Any]] = [
             _variable("env_1", WATCHED, ["production"]),

@@ -51,7 +51,7 @@ class World:
         self._now = clock
         self.pagerduty = PagerDutyStandIn(self._paging_now, self._paging_changed)
         self.twilio = TwilioStandIn(self._paging_now, self._paging_changed)
-        self.smtp = SmtpStandIn(self._paging_now, self._paging_changed)
+        self.smtp = SmtpStandIn(self._paging_now, self._paging_changed, record=self._record_mail)
 
     async def start(self, clock: WorldClock | None = None, *, mail_tls: ssl.SSLContext | None = None) -> None:
         """Open the port of the mail server, and let telephones ring by themselves, by ``clock`` when there is one.
@@ -121,18 +121,15 @@ class World:
         }
 
     def switches(self) -> dict[str, dict[str, Any]]:
-        """For the page: ``{name: {"title", "value", "options"}}``; the first option is the good one."""
-        return {
-            name: {"title": switch.title, "value": switch.value, "options": list(switch.options)}
-            for name, switch in self._switches().items()
-        }
+        """For the page: ``{name: {"title", "value", "options", "group", "good"}}``; the first option is the good one."""
+        return {name: switch.described(group) for name, (group, switch) in self._grouped().items()}
 
     def set(self, switch: str, value: str) -> None:
         """Turn one switch. Raises: UserError when there is no such switch or option."""
-        switches = self._switches()
+        switches = self._grouped()
         if switch not in switches:
             raise UserError(f"There is no switch {switch!r}; there are {', '.join(switches)}")
-        switches[switch].turn(value)
+        switches[switch][1].turn(value)
         self._changed()
 
     def plant(self, provider: str, fault: Fault, times: int | None = None) -> None:
@@ -160,18 +157,23 @@ class World:
             "twilio": ("/twilio", self.twilio.serve),
         }
 
-    def _switches(self) -> dict[str, Switch]:
+    def _grouped(self) -> dict[str, tuple[str, Switch]]:
+        """Every switch with its group, in the order of the page."""
         return {
-            "clerk_status": self.status.state,
-            "clerk_api": self.clerk.api,
-            "app_health": self.application.health,
-            "vercel_env": self.vercel.env,
-            "status_page": self.status.page,
-            "vercel_api": self.vercel.api,
-            "pagerduty": self.pagerduty.state,
-            "telephone": self.twilio.state,
-            "mail": self.smtp.state,
+            "clerk_status": ("Clerk", self.status.state),
+            "clerk_api": ("Clerk", self.clerk.api),
+            "status_page": ("Clerk", self.status.page),
+            "vercel_env": ("Vercel", self.vercel.env),
+            "vercel_api": ("Vercel", self.vercel.api),
+            "app_health": ("The application", self.application.health),
+            "pagerduty": ("Reaching people", self.pagerduty.state),
+            "telephone": ("Reaching people", self.twilio.state),
+            "mail": ("Reaching people", self.smtp.state),
         }
+
+    def _record_mail(self, row: dict[str, Any], duration_s: float) -> None:
+        ended_at = self._recorder.clock()
+        self._recorder.add({"provider": "smtp", "query": "", "started_at": ended_at - duration_s, "ended_at": ended_at, **row})
 
     def _paging_now(self) -> float:
         return self._now()

@@ -2,7 +2,7 @@
 // What is not known here, or what throws while it is drawn, is shown as raw JSON in a box: never as nothing.
 
 import { Component, h, html } from "./vendor/htm-preact-standalone.js";
-import { EMOJI, withEmoji } from "./emoji.js";
+import { emoji, withEmoji } from "./emoji.js";
 import { Element, Picture, Raw, hasState, isEmpty } from "./elements.js";
 import { ChannelLink, Link, Moment, UserMention, plainWords, textObject } from "./mrkdwn.js";
 
@@ -20,15 +20,25 @@ const Header = ({ block }) => h(`h${Math.min(6, (block.level ?? 1) + 1)}`, { cla
 
 const Divider = () => html`<hr />`;
 
+const TEXTS = new Set(["mrkdwn", "plain_text"]);
+
 function Context({ block, surface }) {
   return html`<div class="context">${block.elements.map((element) => (element.type === "image"
     ? html`<${Picture} url=${element.image_url} alt=${element.alt_text} className="context-image" />`
-    : html`<span>${textObject(element, surface.scope)}</span>`))}</div>`;
+    : TEXTS.has(element.type) ? html`<span>${textObject(element, surface.scope)}</span>` : html`<${Raw} what=${`Element “${element.type}”`} thing=${element} />`))}</div>`;
 }
 
 const Actions = ({ block, surface }) => html`<div class="actions">${block.elements.map((element, index) => html`<${Element} key=${element.action_id ?? index} element=${element} blockId=${block.block_id} surface=${surface} />`)}</div>`;
 
 const Image = ({ block }) => html`<figure class="image">${block.title && html`<figcaption>${plainWords(block.title)}</figcaption>`}<${Picture} url=${block.image_url} alt=${block.alt_text} className="image-block" /></figure>`;
+
+// The film itself would come from elsewhere: its title leads there.
+const Video = ({ block, surface }) => html`<figure class="video">
+  <figcaption><${Link} url=${block.title_url ?? block.video_url} scope=${surface.scope}><strong>${plainWords(block.title)}</strong><//>
+    <small>${[block.provider_name, block.author_name].filter(Boolean).join(" · ")}</small></figcaption>
+  ${block.description && html`<div class="context">${textObject(block.description, surface.scope)}</div>`}
+  <${Link} url=${block.title_url ?? block.video_url} scope=${surface.scope}><${Picture} url=${block.thumbnail_url} alt=${`▶ ${block.alt_text}`} className="image-block" /><//>
+</figure>`;
 
 function Input({ block, surface }) {
   const error = surface.errors?.[block.block_id];
@@ -58,9 +68,10 @@ const LEAVES = {
   text: (leaf) => leaf.text.split("\n").flatMap((line, index) => (index ? [html`<br />`, line] : [line])),
   link: (leaf, scope) => html`<${Link} url=${leaf.url} scope=${scope}>${leaf.text || leaf.url}<//>`,
   user: (leaf, scope) => html`<${UserMention} id=${leaf.user_id} scope=${scope} />`,
-  usergroup: () => html`<span class="mention">@group</span>`,
+  usergroup: (leaf) => html`<span class="mention" title=${leaf.usergroup_id}>@group</span>`,
+  team: (leaf) => html`<span class="mention">${leaf.team_id}</span>`,
   channel: (leaf, scope) => html`<${ChannelLink} id=${leaf.channel_id} scope=${scope} />`,
-  emoji: (leaf) => EMOJI.get(leaf.name) ?? `:${leaf.name}:`,
+  emoji: (leaf) => emoji(leaf.name, leaf.skin_tone) ?? `:${leaf.name}:`,
   broadcast: (leaf) => html`<span class="mention mention-me">@${leaf.range}</span>`,
   date: (leaf, scope) => html`<${Moment} at_s=${leaf.timestamp} format=${leaf.format} fallback=${leaf.fallback ?? ""} url=${leaf.url} scope=${scope} />`,
   color: (leaf) => html`<code>${leaf.value}</code>`,
@@ -91,7 +102,7 @@ function Table({ block, surface }) {
   </table></div>`;
 }
 
-const BLOCKS = { section: Section, header: Header, divider: Divider, context: Context, actions: Actions, image: Image, input: Input, rich_text: RichText, table: Table };
+const BLOCKS = { section: Section, header: Header, divider: Divider, context: Context, actions: Actions, image: Image, input: Input, rich_text: RichText, table: Table, video: Video };
 
 // One block; a fault while drawing it (a shape that Slack would have refused) falls back to the raw box.
 class Block extends Component {
@@ -114,9 +125,9 @@ export function Blocks({ blocks, surface }) {
 export function statefulElements(blocks) {
   const found = [];
   for (const block of blocks) {
-    const elements = block.type === "input" ? [block.element] : block.type === "actions" ? block.elements : block.accessory ? [block.accessory] : [];
-    for (const element of elements) {
-      if (hasState(element)) found.push({ blockId: block.block_id, element, required: block.type === "input" && !block.optional });
+    const elements = block.type === "input" ? [block.element] : block.type === "actions" ? block.elements : [block.accessory];
+    for (const element of Array.isArray(elements) ? elements : []) {
+      if (element && hasState(element)) found.push({ blockId: block.block_id, element, required: block.type === "input" && !block.optional });
     }
   }
   return found;

@@ -6,6 +6,7 @@ const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", 
 
 const two = (number) => String(number).padStart(2, "0");
 const ordinal = (day) => `${day}${day % 10 === 1 && day !== 11 ? "st" : day % 10 === 2 && day !== 12 ? "nd" : day % 10 === 3 && day !== 13 ? "rd" : "th"}`;
+const HALF_A_YEAR_S = 182 * 86_400; // nearer than that Slack leaves the year out of {date}, {date_short} and {date_long}
 const startOfDay = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 
 // "today", "yesterday", "tomorrow", or null when it is none of them.
@@ -46,17 +47,20 @@ export function fullMoment(at_s) {
   return `${DAYS[date.getDay()]}, ${MONTHS[date.getMonth()]} ${date.getDate()}, ${date.getFullYear()} at ${clockTime(at_s, { seconds: true })}`;
 }
 
-// Slack's date tokens (docs.slack.dev/messaging/formatting-message-text, "Date formatting"). A token that is not known stays.
+// Slack's date tokens (docs.slack.dev/messaging/formatting-message-text, "Date formatting", and those of the rich text element,
+// docs.slack.dev/reference/block-kit/block-elements/date-element). A token that is not known stays.
 export function formatSlackDate(at_s, format, now_s) {
   const date = new Date(at_s * 1000);
   const [day, month, year] = [date.getDate(), date.getMonth(), date.getFullYear()];
   const shortMonth = MONTHS[month].slice(0, 3);
+  const withYear = Math.abs(now_s - at_s) < HALF_A_YEAR_S ? "" : `, ${year}`;
   const written = {
     date_num: () => `${year}-${two(month + 1)}-${two(day)}`,
-    date_slash: () => `${two(month + 1)}/${two(day)}/${year}`,
-    date: () => `${MONTHS[month]} ${ordinal(day)}, ${year}`,
-    date_short: () => `${shortMonth} ${day}, ${year}`,
-    date_long: () => `${DAYS[date.getDay()]}, ${MONTHS[month]} ${ordinal(day)}, ${year}`,
+    date_slash: () => `${two(day)}/${two(month + 1)}/${year}`,
+    date: () => `${MONTHS[month]} ${ordinal(day)}${withYear}`,
+    date_short: () => `${shortMonth} ${day}${withYear}`,
+    date_long: () => `${DAYS[date.getDay()]}, ${MONTHS[month]} ${ordinal(day)}${withYear}`,
+    date_long_full: () => `${MONTHS[month]} ${day}, ${year}`,
     time: () => clockTime(at_s),
     time_secs: () => clockTime(at_s, { seconds: true }),
     ago: () => ago(at_s, now_s),

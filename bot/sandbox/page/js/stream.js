@@ -1,33 +1,37 @@
-// The live event stream (Server-sent events), kept open for as long as the page looks at one user. Called by client.js.
-// When the connection drops it tries again until the sandbox answers, and then says so: the caller loads everything anew and
-// opens a new stream after that state, so that nothing is missing, also when the sandbox itself was started again meanwhile.
+// The live event stream (Server-sent events), kept open for as long as the page looks at one user. Called by workspace.js.
+// When the connection drops the browser opens it again by itself and says what it had last (Last-Event-ID): the sandbox goes
+// on from there, so nothing is missing. When that cannot be (it was too long ago, or the sandbox was started again) the browser
+// gives up, and this asks for the whole state until the sandbox answers: the caller loads everything anew from it.
 
 import { get } from "./api.js";
 
 const RETRY_MS = [250, 500, 1000, 2000];
-const TYPES = ["message_changed", "message_deleted", "ephemeral", "channel", "view", "clock", "world", "users", "ledger"];
 
 export class Stream {
-  // onEvent(event) with event.type; onLost() once per loss; onBack(state) once the sandbox answers again (this stream is over then).
-  constructor({ user, after, onEvent, onLost, onBack }) {
-    Object.assign(this, { user, after, onEvent, onLost, onBack });
+  // onEvent(event) with event.type; onLost() once per loss; onResumed() when it goes on; onBack(state) when it must begin anew
+  // (this stream is over then).
+  constructor({ user, after, onEvent, onLost, onResumed, onBack }) {
+    Object.assign(this, { user, after, onEvent, onLost, onResumed, onBack });
     this.tries = 0;
     this.closed = false;
+    this.lost = false;
     this.source = new EventSource(`/sandbox/stream?${new URLSearchParams({ user, after: String(after) })}`);
-    const take = (event) => {
+    this.source.onmessage = (event) => {
       const id = Number(event.lastEventId || NaN);
       if (id <= this.after) return; // repeated
       if (!Number.isNaN(id)) this.after = id;
       this.onEvent(JSON.parse(event.data));
     };
-    this.source.onmessage = take;
-    for (const type of TYPES) this.source.addEventListener(type, take);
-    // The browser's own retry gives up after an HTTP error and cannot notice a restarted sandbox, so retrying is done here.
+    this.source.onopen = () => {
+      if (!this.lost) return;
+      this.lost = false;
+      this.onResumed();
+    };
     this.source.onerror = () => {
-      if (this.closed || this.tries) return;
-      this.source.close();
-      this.onLost();
-      this.retry();
+      if (this.closed) return;
+      if (!this.lost) this.onLost();
+      this.lost = true;
+      if (this.source.readyState === EventSource.CLOSED) this.retry();
     };
   }
 
