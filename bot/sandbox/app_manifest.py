@@ -55,7 +55,7 @@ def _anything(value: Any, at: str) -> Iterator[str]:
     return iter(())
 
 
-def _unlike(names: Iterable[str]) -> Mapping[str, Check]:
+def _ignored(names: Iterable[str]) -> Mapping[str, Check]:
     return dict.fromkeys(names, _anything)
 
 
@@ -82,7 +82,7 @@ _FEATURES = record(
         "bot_user": record({"display_name": string(1, 80)}, {"always_online": boolean}),
         "shortcuts": array(_SHORTCUT, 1, 10),
         "slash_commands": array(_COMMAND, 1, 50),
-        **_unlike(("functions", "workflow_steps", "unfurl_domains", "assistant_view", "agent_view")),
+        **_ignored(("functions", "workflow_steps", "unfurl_domains", "assistant_view", "agent_view")),
     },
 )
 _SETTINGS = record(
@@ -94,7 +94,7 @@ _SETTINGS = record(
                 "request_url": string(max_length=3500, pattern=_ADDRESS),
                 "bot_events": _EVENTS,
                 "user_events": _EVENTS,
-                **_unlike(("metadata_subscriptions",)),
+                **_ignored(("metadata_subscriptions",)),
             },
         ),
         "interactivity": record(
@@ -102,7 +102,7 @@ _SETTINGS = record(
             dict.fromkeys(("request_url", "message_menu_options_url"), string(max_length=3500, pattern=_ADDRESS)),
         ),
         **dict.fromkeys(("org_deploy_enabled", "socket_mode_enabled", "token_rotation_enabled", "is_hosted"), boolean),
-        **_unlike(("allowed_ip_address_ranges", "incoming_webhooks", "siws_links", "hermes_app_type", "function_runtime")),
+        **_ignored(("allowed_ip_address_ranges", "incoming_webhooks", "siws_links", "hermes_app_type", "function_runtime")),
         "is_mcp_enabled": boolean,
     },
 )
@@ -112,7 +112,7 @@ _OAUTH = record(
         "scopes": record({}, dict.fromkeys(("bot", "user", "bot_optional", "user_optional"), _SCOPES)),
         "token_management_enabled": boolean,
         "pkce_enabled": boolean,
-        **_unlike(("redirect_urls",)),
+        **_ignored(("redirect_urls",)),
     },
 )
 _MANIFEST = record(
@@ -129,8 +129,8 @@ _MANIFEST = record(
         "features": _FEATURES,
         "settings": _SETTINGS,
         "oauth_config": _OAUTH,
-        **_unlike(("$schema", "_metadata", "app_directory", "datastores", "external_auth_providers", "functions", "mcp_servers")),
-        **_unlike(("outgoing_domains", "types", "workflows")),
+        **_ignored(("$schema", "_metadata", "app_directory", "datastores", "external_auth_providers", "functions")),
+        **_ignored(("mcp_servers", "outgoing_domains", "types", "workflows")),
     },
 )
 

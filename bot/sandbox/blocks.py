@@ -65,7 +65,7 @@ def check_attachments(attachments: Any) -> None:
     """Refuse the attachments of a message that Slack would refuse.
 
     Raises:
-        SlackRefusal: ``invalid_attachments`` (no list of objects), ``too_many_attachments``, and what their blocks are refused with.
+        SlackRefusal: ``invalid_attachments`` (no list of objects), ``too_many_attachments``, or as for blocks.
     """
     if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
         raise SlackRefusal("invalid_attachments")

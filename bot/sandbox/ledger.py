@@ -5,15 +5,23 @@ Written by ``web_api``, ``delivery`` and the middleware of ``server``; read by t
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from bot.domain.errors import UserError
 from bot.sandbox.feed import Feed
 from bot.sandbox.models import Json
+
+TELL_AFTER_S: Final = 0.1
+"""What comes within this time is told to the page at once, not line by line."""
+
+TO_BOT: Final = "bot"
+"""In place of a provider: what Slack delivers to the bot."""
 
 
 @dataclass
@@ -56,7 +64,10 @@ class Call:
 
 
 class Ledger:
-    """All rows in one order: ``n`` is given when a call has ended, so reading after ``n`` misses nothing."""
+    """All rows in one order: ``n`` is given when a call has ended, so reading after ``n`` misses nothing.
+
+    Row ``n`` stands at place ``n - 1``. ``offset_s`` of ``clock`` puts moments into the sandbox's time for the page.
+    """
 
     def __init__(self, feed: Feed, world_rows: Sequence[Mapping[str, Any]] = ()) -> None:
         self._feed = feed
@@ -64,7 +75,12 @@ class Ledger:
         self._world_rows = world_rows
         self._world_seen = 0
         self._rows: list[Json] = []
+        self._offsets_s: list[float] = []
+        self._counts: dict[str, dict[str, int]] = {}
+        self._telling: asyncio.TimerHandle | None = None
         self.calls: list[Call] = []
+        self.offset_s = 0.0
+        """How far the sandbox's time is ahead of this machine's; whoever moves it says so here."""
 
     def begin(self, method: str, arguments: Json) -> Call:
         """A call has come in."""
@@ -83,25 +99,118 @@ class Ledger:
         call.ended_at = time.monotonic()
         call.status = status
         call.n = next(self._numbers)
-        self._rows.append(call.row())
-        self._feed.ring()
+        self._add(call.row())
 
     def delivered(self, row: Json) -> None:
         """One attempt to deliver something to the bot has ended."""
-        self._rows.append({"n": next(self._numbers), **row})
-        self._feed.ring()
+        self._add({"n": next(self._numbers), **row})
 
     def absorb_world(self) -> None:
         """Take over what the world's systems have noted since the last look."""
         fresh = list(self._world_rows[self._world_seen :])
         self._world_seen += len(fresh)
-        self._rows.extend({**row, "n": next(self._numbers)} for row in fresh)
+        for row in fresh:
+            self._add({**row, "n": next(self._numbers)})
 
     def after(self, n: int) -> dict[str, list[Json]]:
         """Rows with a greater number: ``{"calls": [...], "deliveries": [...]}``."""
         self.absorb_world()
-        rows = [row for row in self._rows if row["n"] > n]
+        rows = self._rows[max(0, n) :]
         return {
             "calls": [row for row in rows if "provider" in row],
             "deliveries": [row for row in rows if "provider" not in row],
         }
+
+    def page(
+        self, *, after: int = 0, before: int | None = None, limit: int, provider: str = "", errors: bool = False
+    ) -> dict[str, Any]:
+        """Lines for the page, newest first: those between two numbers that fit, the newest ``limit`` of them.
+
+        ``more``: there are others between these numbers. ``last`` is the newest number of all; ``counts`` are of all lines,
+        by provider.
+        """
+        self.absorb_world()
+        fitting = (
+            row
+            for row in self._between(after, before)
+            if (not provider or provider_of(row) == provider) and (not errors or failed(row))
+        )
+        found = list(itertools.islice(fitting, limit + 1))
+        return {
+            "rows": [self._line(row) for row in found[:limit]],
+            "more": len(found) > limit,
+            "last": len(self._rows),
+            "counts": {name: dict(count) for name, count in self._counts.items()},
+        }
+
+    def entry(self, n: int) -> Json:
+        """All that is known of one line. Raises: UserError when there is none of this number."""
+        if not 1 <= n <= len(self._rows):
+            raise UserError(f"The ledger has no line {n}.")
+        return self._rows[n - 1]
+
+    def _between(self, after: int, before: int | None) -> Iterator[Json]:
+        newest = len(self._rows) if before is None else min(len(self._rows), before - 1)
+        for place in range(newest - 1, max(0, after) - 1, -1):
+            yield self._rows[place]
+
+    def _add(self, row: Json) -> None:
+        self._rows.append(row)
+        self._offsets_s.append(self.offset_s)
+        count = self._counts.setdefault(provider_of(row), {"calls": 0, "errors": 0})
+        count["calls"] += 1
+        count["errors"] += failed(row)
+        self._feed.ring()
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_AFTER_S, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self._feed.publish("ledger", lambda _viewer: {"last": len(self._rows)})
+
+    def _line(self, row: Json) -> Json:
+        start_at, end_at = row.get("start_at"), row.get("end_at")
+        took_ms = row.get("duration_ms")
+        if took_ms is None and start_at is not None and end_at is not None:
+            took_ms = (end_at - start_at) * 1000
+        return {
+            "n": row["n"],
+            "at": None if start_at is None else start_at + self._offsets_s[row["n"] - 1],
+            "provider": provider_of(row),
+            "name": _name(row),
+            "action": row.get("action", ""),
+            "status": row.get("status"),
+            "took_ms": took_ms,
+            "key": row.get("key") or _key(row),
+            "attempt": row.get("attempt", 1),
+            "error": row.get("error"),
+            "note": row.get("note"),
+            "failed": failed(row),
+        }
+
+
+def provider_of(row: Mapping[str, Any]) -> str:
+    """Whom the bot called; `TO_BOT` when it was the bot that was called."""
+    return str(row.get("provider") or TO_BOT)
+
+
+def failed(row: Mapping[str, Any]) -> bool:
+    """It was refused, or nobody got an answer."""
+    status = row.get("status")
+    return bool(row.get("error")) or status is None or status >= 400
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    if "provider" not in row:
+        return str(row.get("kind", ""))
+    return f"{row['method']} {row['path']}" if row.get("path") else str(row["method"])
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    """Of a message to Slack: the key under which the bot sends it at most once."""
+    metadata = (row.get("arguments") or {}).get("metadata")
+    try:
+        known = json.loads(metadata) if isinstance(metadata, str) else metadata
+        return str(known["event_payload"]["key"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""

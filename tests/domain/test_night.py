@@ -485,6 +485,8 @@ NIGHTS = [
           0 ops-primary            slack level-1
           0 database-administrator slack level-1
           5 executives             slack notice-SEV1
+         15 ops-secondary          slack level-2
+         30 engineering-manager    slack level-3
         """,
     ),
     Night(
@@ -560,9 +562,11 @@ NIGHTS = [
         "authos-brute-force-attack",
         SEV2,
         """
-          0 ops-primary       slack level-1
-          0 security-team     slack level-1
-          5 secondary-on-call slack standby-SEV2
+          0 ops-primary         slack level-1
+          0 security-team       slack level-1
+          5 secondary-on-call   slack standby-SEV2
+         15 ops-secondary       slack level-2
+         30 engineering-manager slack level-3
         """,
         security=True,
     ),
@@ -583,8 +587,10 @@ NIGHTS = [
         "authos-webhook-delivery-failures",
         SEV3,
         """
-          5 on-call     slack notice-SEV3
-        360 ops-primary slack level-1
+          5 on-call             slack notice-SEV3
+        360 ops-primary         slack level-1
+        375 ops-secondary       slack level-2
+        390 engineering-manager slack level-3
         """,
     ),
     Night(
@@ -592,8 +598,10 @@ NIGHTS = [
         "authos-webhook-delivery-failures",
         SEV2,
         """
-          0 ops-primary       slack level-1
-          5 secondary-on-call slack standby-SEV2
+          0 ops-primary         slack level-1
+          5 secondary-on-call   slack standby-SEV2
+         15 ops-secondary       slack level-2
+         30 engineering-manager slack level-3
         """,
     ),
     Night(
@@ -612,8 +620,10 @@ NIGHTS = [
         "authos-cache-system-failure",
         SEV3,
         """
-          5 on-call     slack notice-SEV3
-        360 ops-primary slack level-1
+          5 on-call             slack notice-SEV3
+        360 ops-primary         slack level-1
+        375 ops-secondary       slack level-2
+        390 engineering-manager slack level-3
         """,
     ),
     Night(
@@ -621,8 +631,10 @@ NIGHTS = [
         "authos-cache-system-failure",
         SEV2,
         """
-          0 ops-primary       slack level-1
-          5 secondary-on-call slack standby-SEV2
+          0 ops-primary         slack level-1
+          5 secondary-on-call   slack standby-SEV2
+         15 ops-secondary       slack level-2
+         30 engineering-manager slack level-3
         """,
     ),
     Night(
@@ -644,6 +656,8 @@ NIGHTS = [
           0 ops-primary         slack level-1
           0 infrastructure-team slack level-1
           5 executives          slack notice-SEV1
+         15 ops-secondary       slack level-2
+         30 engineering-manager slack level-3
         """,
     ),
     Night(

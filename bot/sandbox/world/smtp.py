@@ -15,10 +15,11 @@ import email.policy
 import random
 import re
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from bot.sandbox.world.misbehaving import Entry, Misbehaviour, Trouble
 from bot.sandbox.world.switches import Switch
@@ -412,8 +413,7 @@ class Dialogue:
             return
         mail = self.server.keep(sender, recipients, data, trouble or "")
         unsaid = trouble in ("reset_after_accept", "hang_after_accept")
-        sent = {"subject": mail.subject, "text": mail.text}
-        self.record("MAIL", "" if unsaid else "250 2.0.0", key=", ".join(recipients), note=trouble or "", sent=sent)
+        self.record("MAIL", "" if unsaid else "250 2.0.0", key=", ".join(recipients), note=trouble or "", sent=_words(mail))
         if trouble == "reset_after_accept":
             self.writer.transport.abort()
             raise _ClosedError
@@ -464,6 +464,14 @@ class Dialogue:
         """Answer."""
         self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
         await self.writer.drain()
+
+
+def _words(mail: Mail) -> dict[str, str]:
+    """For the ledger. A mail that cannot be read is taken all the same."""
+    try:
+        return {"subject": mail.subject, "text": mail.text}
+    except (LookupError, ValueError):
+        return {}
 
 
 def _decoded(text: str) -> str:
