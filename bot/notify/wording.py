@@ -26,6 +26,8 @@ def why(summons: Summons) -> str:
 
 def request(summons: Summons) -> str:
     """What is wanted of them, for who can follow no link."""
+    if summons.kind == "check_in":
+        return "Open Slack and say there whether you are still on it."
     return "Open Slack and acknowledge it there." if summons.kind == "page" else "No answer is needed; it is in Slack."
 
 

@@ -175,10 +175,10 @@ _CHOOSERS: Mapping[str, Check] = {
 }
 _PRESSED: Mapping[str, Check] = {"button": _BUTTON, "overflow": _OVERFLOW, "workflow_button": _WORKFLOW_BUTTON}
 
-IN_ACTIONS = by_type({**_CHOOSERS, **_PRESSED, "datetimepicker": _DATETIMEPICKER}, "element")
-IN_SECTION = by_type({**_CHOOSERS, **_PRESSED, "image": IMAGE}, "element")
-IN_INPUT = by_type(
-    {
+ELEMENTS: Mapping[str, Mapping[str, Check]] = {
+    "actions": {**_CHOOSERS, **_PRESSED, "datetimepicker": _DATETIMEPICKER},
+    "section": {**_CHOOSERS, **_PRESSED, "image": IMAGE},
+    "input": {
         **_CHOOSERS,
         "datetimepicker": _DATETIMEPICKER,
         "plain_text_input": _PLAIN_TEXT_INPUT,
@@ -188,6 +188,11 @@ IN_INPUT = by_type(
         "rich_text_input": _RICH_TEXT_INPUT,
         "file_input": _FILE_INPUT,
     },
-    "element",
-)
-IN_CONTEXT_ACTIONS = by_type({"feedback_buttons": _FEEDBACK_BUTTONS, "icon_button": _ICON_BUTTON}, "element")
+    "context_actions": {"feedback_buttons": _FEEDBACK_BUTTONS, "icon_button": _ICON_BUTTON},
+}
+"""Every element that is known, by the block that takes it."""
+
+IN_ACTIONS = by_type(ELEMENTS["actions"], "element")
+IN_SECTION = by_type(ELEMENTS["section"], "element")
+IN_INPUT = by_type(ELEMENTS["input"], "element")
+IN_CONTEXT_ACTIONS = by_type(ELEMENTS["context_actions"], "element")

@@ -7,8 +7,8 @@ person may do is judged in ``workspace``; here is only the translation.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+import math
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -21,23 +21,16 @@ from bot.sandbox.models import TEAM_DOMAIN, TEAM_ID, TEAM_NAME, Channel, Json, U
 from bot.sandbox.night import Night
 from bot.sandbox.paging import PagingDesk
 from bot.sandbox.state import State, is_reply
+from bot.sandbox.switchboard import SlackSwitches, Switchboard, WorldSwitches
 from bot.sandbox.workspace import Result, Workspace
+from bot.sandbox.world import World
 
 PAGE_OF_MESSAGES = 200
-
-
-class WorldSwitches(Protocol):
-    """What the control API needs of the world: switches by name, each ``{"value", "options", "title"}``."""
-
-    def switches(self) -> Mapping[str, Any]:
-        """All switches as they stand."""
-
-    def set(self, name: str, value: str) -> None:
-        """Turn one. Raises UserError or KeyError/ValueError for what there is not."""
+PAGE_OF_LEDGER = 200
 
 
 class Control:
-    """The handlers. ``world`` is None when the sandbox is Slack alone."""
+    """The handlers. ``world`` is None when the sandbox is Slack alone; ``slack`` are the switches of Slack itself."""
 
     def __init__(
         self,
@@ -51,6 +44,7 @@ class Control:
         world: WorldSwitches | None,
         paging: PagingDesk,
         night: Night,
+        slack: SlackSwitches | None = None,
     ) -> None:
         self._state = state
         self._workspace = workspace
@@ -58,14 +52,17 @@ class Control:
         self._stream = stream
         self._ledger = ledger
         self._clock = clock
-        self._world = world
+        self._switchboard = Switchboard(slack, world)
         self._paging = paging
         self._night = night
+        if isinstance(world, World):
+            world.on_change = ledger.absorb_world  # mail comes by no request of this server
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of the control API."""
         gets = {"state": self._get_state, "messages": self._get_messages, "world": self._get_world}
-        gets |= {"ledger": self._get_ledger, "clock": self._get_clock, "paging": self._get_paging}
+        gets |= {"ledger": self._get_ledger, "ledger/page": self._get_ledger_page, "ledger/entry": self._get_ledger_entry}
+        gets |= {"clock": self._get_clock, "paging": self._get_paging}
         posts: dict[str, Callable[[Json], Awaitable[Json]]] = {
             "say": self._say,
             "command": self._command,
@@ -133,11 +130,26 @@ class Control:
         return web.json_response({"messages": rows[-limit:], "has_more": len(rows) > limit})
 
     async def _get_world(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"switches": self._switches()})
+        return web.json_response({"switches": self._switchboard.all()})
 
     async def _get_ledger(self, request: web.Request) -> web.StreamResponse:
         after = int(_number(request.query.get("after", "0"), "after"))
         return web.json_response(self._ledger.after(after))
+
+    async def _get_ledger_page(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        before = query.get("before")
+        page = self._ledger.page(
+            after=int(_number(query.get("after", "0"), "after")),
+            before=None if before is None else int(_number(before, "before")),
+            limit=max(1, min(int(_number(query.get("limit", "100"), "limit")), PAGE_OF_LEDGER)),
+            provider=query.get("provider", ""),
+            errors=query.get("errors") == "true",
+        )
+        return web.json_response(page)
+
+    async def _get_ledger_entry(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"entry": self._ledger.entry(int(_number(request.query.get("n", ""), "n")))})
 
     async def _get_clock(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"now": self._clock.now(), "offset_s": self._clock.offset_s})
@@ -218,16 +230,14 @@ class Control:
         return {"ok": True, "night": self._night.state()}
 
     async def _set_world(self, body: Json) -> Json:
-        name, value = _text(body, "switch"), _text(body, "value")
-        switch = self._switches().get(name)
-        if self._world is None or switch is None:
-            raise UserError(f"The world has no switch {name}: there are {', '.join(self._switches()) or 'none'}.")
-        self._world.set(name, value)
-        self._feed.publish("world", {"switches": self._switches()})
-        return {"ok": True, "switches": self._switches()}
-
-    def _switches(self) -> dict[str, Any]:
-        return {} if self._world is None else dict(self._world.switches())
+        """One switch, or with ``all_good`` all of them."""
+        if body.get("all_good") is True:
+            self._switchboard.set_all_good()
+        else:
+            self._switchboard.set(_text(body, "switch"), _text(body, "value"))
+        switches = self._switchboard.all()
+        self._feed.publish("world", {"switches": switches})
+        return {"ok": True, "switches": switches}
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -277,9 +287,12 @@ def _text(body: Json, name: str) -> str:
 
 def _number(text: str, name: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UserError(f"{name} must be a number.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{name} must be a number.")
+    return number
 
 
 def _choice(body: Json) -> Json:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bot.domain.errors import UserError
+from bot.sandbox.clock import SandboxClock
 from bot.sandbox.feed import Feed
 from bot.sandbox.models import Json
 
@@ -66,11 +67,12 @@ class Call:
 class Ledger:
     """All rows in one order: ``n`` is given when a call has ended, so reading after ``n`` misses nothing.
 
-    Row ``n`` stands at place ``n - 1``. ``offset_s`` of ``clock`` puts moments into the sandbox's time for the page.
+    Row ``n`` stands at place ``n - 1``. Moments are this machine's; ``clock`` puts them into the sandbox's time for the page.
     """
 
-    def __init__(self, feed: Feed, world_rows: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, feed: Feed, world_rows: Sequence[Mapping[str, Any]] = (), clock: SandboxClock | None = None) -> None:
         self._feed = feed
+        self._clock = clock
         self._numbers = itertools.count(1)
         self._world_rows = world_rows
         self._world_seen = 0
@@ -79,8 +81,6 @@ class Ledger:
         self._counts: dict[str, dict[str, int]] = {}
         self._telling: asyncio.TimerHandle | None = None
         self.calls: list[Call] = []
-        self.offset_s = 0.0
-        """How far the sandbox's time is ahead of this machine's; whoever moves it says so here."""
 
     def begin(self, method: str, arguments: Json) -> Call:
         """A call has come in."""
@@ -156,7 +156,7 @@ class Ledger:
 
     def _add(self, row: Json) -> None:
         self._rows.append(row)
-        self._offsets_s.append(self.offset_s)
+        self._offsets_s.append(self._clock.offset_s if self._clock is not None else 0.0)
         count = self._counts.setdefault(provider_of(row), {"calls": 0, "errors": 0})
         count["calls"] += 1
         count["errors"] += failed(row)

@@ -218,6 +218,12 @@ class Sandbox:
         """The Socket Mode connections that are open now, oldest first: ``refresh()``, ``silence()`` or ``drop()`` them."""
         return list(self.socket_hub.connections)
 
+    @property
+    def ringing(self) -> list[str]:
+        """Whose telephones ring now, by their names in ``phone_book``, else by their numbers."""
+        calls = (self._paging.snapshot() or {"calls": []})["calls"]
+        return [call["who"] or call["to"] for call in calls if call["status"] == "ringing"]
+
     async def wait_for(self, predicate: Callable[[], Answer], timeout_s: float = 5, what: str = "") -> Answer:
         """The predicate's first true answer, looked for at each change. Raises TimeoutError naming ``what``."""
         return await self.feed.wait_for(predicate, timeout_s, what)

@@ -46,6 +46,7 @@ READS = frozenset(
         "usergroups.list",
         "usergroups.users.list",
         "users.info",
+        "users.lookupByEmail",
         "users.list",
     }
 )

@@ -29,9 +29,7 @@ class MusterServer:
 
 
 @contextlib.asynccontextmanager
-async def muster_server(
-    *, runbooks: Path | None = None, more: Mapping[str, str] | None = None
-) -> AsyncIterator[MusterServer]:
+async def muster_server(*, runbooks: Path | None = None, more: Mapping[str, str] | None = None) -> AsyncIterator[MusterServer]:
     """The bot, ready. ``runbooks`` None: those that Muster ships. ``more``: what else is in its environment."""
     signing_secret, bot_token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(12)}"
     world = World()

@@ -178,7 +178,12 @@ async def _bare(provider: SlowServer, pages: int) -> float:
 
         async def post() -> None:
             for number in numbers:
-                event = {"routing_key": ROUTING_KEY, "event_action": "trigger", "dedup_key": str(number), "payload": {"summary": "x" * 200}}
+                event = {
+                    "routing_key": ROUTING_KEY,
+                    "event_action": "trigger",
+                    "dedup_key": str(number),
+                    "payload": {"summary": "x" * 200},
+                }
                 (await client.post(f"{provider.url}/v2/enqueue", json=event)).raise_for_status()
 
         await asyncio.gather(*(post() for _ in range(MOST_AT_ONCE)))

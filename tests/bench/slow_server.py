@@ -1,7 +1,7 @@
 """A provider that takes everything and needs its time for it, in a process of its own: ``python -m tests.bench.slow_server``.
 
-It answers each POST after ``LATENCY_S`` as PagerDuty does, and ``GET /moments`` with when each of them came in (monotonic seconds,
-which on Linux are the same for all processes). The first line that it prints is its address.
+It answers each POST after ``LATENCY_S`` as PagerDuty does, and ``GET /moments`` with when each of them came in (monotonic
+seconds, which on Linux are the same for all processes). The first line that it prints is its address.
 """
 
 from __future__ import annotations

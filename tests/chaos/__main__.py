@@ -1,4 +1,7 @@
-"""``python -m tests.chaos [--minutes N] [--smoke]``, ``make chaos``: hurt Muster in every way known here; print what it cost."""
+"""``python -m tests.chaos [--minutes N] [--smoke] [--only …]``, ``make chaos``: hurt Muster in every way known here.
+
+It prints what that cost. ``make chaos MINUTES=10 CHAOS_ARGS="--only pages"`` is the long run of the pages alone.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ import random
 import secrets
 import sys
 import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from bot.services.crashpoints import POINTS
-from tests.chaos import matrix, slack_faults
+from tests.chaos import matrix, pages, slack_faults
 from tests.chaos.ground import ground, redis_server
 from tests.chaos.matrix import How
 from tests.chaos.replicas import drive, opened, started
@@ -24,28 +28,58 @@ SMOKE_METHODS = ("conversations.create", "chat.postMessage")
 CLICKS = 200
 SMOKE_CLICKS = 20
 MOST_PASSES = 4
+PAGES_MINUTES, SMOKE_PAGES_MINUTES = 2.0, 0.4
+PARTS = ("pages", "points", "slack", "clicks")
 
 
 def main() -> int:
     """0 when nothing was lost and nothing done twice."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Hurt Muster and see what it costs.")
     parser.add_argument("--smoke", action="store_true", help="a few of each, in half a minute")
-    parser.add_argument("--minutes", type=float, default=0.0, help="after the tables, so long at random points and passes")
+    parser.add_argument("--minutes", type=float, default=0.0, help="so long pages, and so long at random points and passes")
+    parser.add_argument("--only", choices=PARTS, action="append", help="of these parts; all when none is given")
+    parser.add_argument("--seed", type=int, help="of the pages, to repeat what a run did")
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     print(f"Python {platform.python_version()} on {platform.machine()}, {platform.system()}{' (smoke)' if options.smoke else ''}")
+    parts = options.only or PARTS
+    good = True
+    if "pages" in parts:
+        good = _pages(options.minutes or (SMOKE_PAGES_MINUTES if options.smoke else PAGES_MINUTES), seed=options.seed)
     with redis_server() as server:
-        good = asyncio.run(_all(server.url, smoke=options.smoke, minutes=options.minutes))
+        for part in parts:
+            good = asyncio.run(_PARTS[part](server.url, options.smoke, options.minutes)) and good if part in _PARTS else good
+    print("\neverything is as it should be" if good else "\nNOT AS IT SHOULD BE")
     return 0 if good else 1
 
 
-async def _all(redis_url: str, *, smoke: bool, minutes: float) -> bool:
+def _pages(minutes: float, *, seed: int | None) -> bool:
+    """Half of the time on Debian's Redis, half on the server that Muster embeds."""
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    print(f"\n== pages: three replicas, a Redis and the providers, all of them hurt all the time; --seed {seed}")
+    servers = {"Debian's Redis": pages.debian_server(), "the embedded server": None}
+    if servers["Debian's Redis"] is None:
+        print("  without Debian's Redis: apt install redis-server")
+        del servers["Debian's Redis"]
+    good = True
+    for name, binary in servers.items():
+        report = asyncio.run(pages.fight(binary, seconds=minutes * 60 / len(servers), seed=seed, name=name))
+        print(report.text(), flush=True)
+        good = good and report.good
+    return good
+
+
+async def _points(redis_url: str, smoke: bool, minutes: float) -> bool:
     wanted = [(point, how) for point, how in matrix.everything() if not smoke or (point in SMOKE_POINTS and how == "kill")]
     print("\n== one story of one incident, with the bot killed or stopped at every named point\n" + matrix.HEAD)
     cells = await matrix.try_all(redis_url, wanted, at_once=3 if smoke else 2)
     if minutes:
         cells += await _at_random(redis_url, minutes)
+    return _said(cells, f"{len(cells)} crashes")
+
+
+async def _slack(redis_url: str, smoke: bool, minutes: float) -> bool:
     print("\n== one opening, with Slack failing the first call of a method (or, without a scope, all of them)")
     faults = [
         (method, way)
@@ -53,21 +87,25 @@ async def _all(redis_url: str, *, smoke: bool, minutes: float) -> bool:
         if not smoke or (method in SMOKE_METHODS and way in ("500", "accept_then_drop"))
     ]
     openings = await slack_faults.try_all(redis_url, faults)
-    clicks = SMOKE_CLICKS if smoke else CLICKS
-    print(f"\n== {clicks} clicks over two replicas, one of them killed at a third")
-    clicked_well = await _clicks(redis_url, clicks)
-    lost = sum(cell.lost.total() for cell in cells)
-    doubled = sum(cell.doubled.total() for cell in cells)
-    repeats = sum(len(cell.repeats) for cell in [*cells, *openings])
-    broken = sum(not cell.good for cell in [*cells, *openings]) + (not clicked_well)
+    broken = sum(not cell.good for cell in openings)
+    repeats = sum(len(cell.repeats) for cell in openings)
+    print(f"  {len(openings)} faults: {repeats} asked again after an unknown outcome, {broken} not as they should be")
+    return not broken
+
+
+def _said(cells: list[matrix.Cell], what: str) -> bool:
+    lost, doubled = sum(cell.lost.total() for cell in cells), sum(cell.doubled.total() for cell in cells)
+    repeats, broken = sum(len(cell.repeats) for cell in cells), sum(not cell.good for cell in cells)
     print(
-        f"\n{len(cells)} crashes, {len(openings)} faults, {clicks} clicks: {lost} lost, {doubled} done twice, "
-        f"{repeats} asked again after an unknown outcome, {broken} not as they should be"
+        f"  {what}: {lost} lost, {doubled} done twice, {repeats} asked again after an unknown outcome, "
+        f"{broken} not as they should be"
     )
     return not broken
 
 
-async def _clicks(redis_url: str, clicks: int) -> bool:
+async def _clicks(redis_url: str, smoke: bool, minutes: float) -> bool:
+    clicks = SMOKE_CLICKS if smoke else CLICKS
+    print(f"\n== {clicks} clicks over two replicas, one of them killed at a third")
     async with ground(redis_url, database=1) as site:
         first, second = await started(site, 2)
         room = await opened(site)
@@ -100,6 +138,7 @@ async def _at_random(redis_url: str, minutes: float) -> list[matrix.Cell]:
 
 
 _WAYS: tuple[How, ...] = ("kill", "stop")
+_PARTS: dict[str, Callable[[str, bool, float], Awaitable[bool]]] = {"points": _points, "slack": _slack, "clicks": _clicks}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Pages under fire: three replicas that are killed, a Redis that is killed and hung, providers that fail, a clock that is a day off.
+"""Pages under fire: replicas that are killed, a Redis that is killed and hung, providers that fail, a clock that is a day off.
 
-Incidents with four levels of ten people, seconds apart; a third of them is acknowledged at some moment. ``tests.chaos.pages_judge``
-says from the ledgers what became of the pages. ``python -m tests.chaos --only pages --minutes N``; in the tests, for a minute.
+Incidents with four levels of ten people, seconds apart; a third of them is acknowledged at some moment.
+``tests.chaos.pages_judge`` says from the ledgers what became of the pages. ``python -m tests.chaos --only pages --minutes N``;
+in the tests, for a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 import secrets
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-
 
 from bot.actions.registry import load_actions
 from bot.domain.commands import Acknowledge, ChangeStatus, Command, Declaration
@@ -35,7 +34,6 @@ from bot.storage.redis import RedisClock, RedisStore, connect
 from bot.storage.runbook_files import load_catalog
 from tests.chaos.ground import Ground, RedisServer, ground, redis_server
 from tests.chaos.pages_ground import (
-    CONTACTS,
     DAY_S,
     LEVEL_EVERY_S,
     LEVELS,
@@ -61,7 +59,7 @@ SLACK_FAULT_EVERY_S = 3.0
 SLACK_FAULTS = ("429", "500", "drop_before", "accept_then_drop")
 FAULTS = {"p_429": 0.03, "p_500": 0.03, "p_hang": 0.02, "p_reset": 0.03}
 COMPLETE_S = 90.0
-"""When the fire is over, what is still to be made is made in so long: four attempts with hanging providers, and the next round."""
+"""What is still to be made when the fire is over is made in so long: four attempts with hanging providers, and the next round."""
 LOOK_EVERY_S = 0.25
 AGAIN_S = 0.2
 MOST_TRACES = 4
@@ -166,8 +164,8 @@ class Fire:
     async def _kill_replicas(self) -> None:
         rising: set[asyncio.Task[None]] = set()
         while await self._wait(self.dice.uniform(*REPLICA_KILLED_EVERY_S)):
-            while self.going_on and sum(replica.is_ready for replica in self.replicas) < 2:
-                await asyncio.sleep(LOOK_EVERY_S)  # one of them is to survive it
+            while self.going_on and sum(replica.is_ready for replica in self.replicas) < 2:  # noqa: ASYNC110 - one is to survive it
+                await asyncio.sleep(LOOK_EVERY_S)
             alive = [replica for replica in self.replicas if replica.is_ready]
             if not alive:
                 continue
@@ -216,7 +214,7 @@ class Fire:
     async def _wait(self, seconds: float) -> bool:
         """False when the fire is over."""
         ends_at = time.monotonic() + seconds
-        while self.going_on and time.monotonic() < ends_at:
+        while self.going_on and time.monotonic() < ends_at:  # noqa: ASYNC110 - it is over at some time in any case
             await asyncio.sleep(min(LOOK_EVERY_S, seconds))
         return self.going_on
 
@@ -236,7 +234,7 @@ class Fire:
         )
 
     async def _due(self, number: int) -> list[Due]:
-        """The pages of one incident that its plan and its acknowledgement ask for; where a level was brought forward, from then."""
+        """The pages of one incident that its plan and its acknowledgement ask for; of a level brought forward, from then on."""
         entries = await self.site.store.timeline(f"inc-{number}")
         if not entries or not isinstance(entries[0].fact, IncidentOpened):
             return []  # a number that was reserved and not used
@@ -340,8 +338,8 @@ class Report:
         """For people."""
         failures = ", ".join(f"{count} × {kind}" for kind, count in sorted(self.failures.items()))
         head = (
-            f"  {self.name}, {self.seconds:.0f} s, seed {self.seed}: {self.kills} replicas killed, Redis killed {self.redis_killed} "
-            f"times and hung {self.redis_hung} times, one clock a day off; providers: {failures}"
+            f"  {self.name}, {self.seconds:.0f} s, seed {self.seed}: {self.kills} replicas killed, Redis killed "
+            f"{self.redis_killed} times and hung {self.redis_hung} times, one clock a day off; providers: {failures}"
         )
         verdict = "as it should be" if self.good else "NOT AS IT SHOULD BE"
         return "\n".join(

@@ -1,4 +1,4 @@
-"""What became of the pages: lost, late, repeated, or made behind an acknowledgement. Pure: from what the ledgers say to the verdict.
+"""What became of the pages: lost, late, repeated, made behind an acknowledgement. Pure: from what the ledgers say to a verdict.
 
 All moments are epoch seconds of one machine.
 """

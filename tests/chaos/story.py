@@ -1,7 +1,7 @@
 """One incident from the first cry to the second person who has it, as patient people live it: who sees no effect tries again.
 
-A line is busy, one person falls asleep over it, the next level is called. It passes every crash point. What it must leave behind in the workspace, in the world and on the timeline, each exactly
-once, is ``EXPECTED``; ``effects`` counts what is there.
+A line is busy, somebody falls asleep over it, the next level is called. It passes every crash point. What it must leave behind
+in the workspace, in the world and on the timeline, each exactly once, is ``EXPECTED``; ``effects`` counts what is there.
 """
 
 from __future__ import annotations

@@ -65,6 +65,10 @@ async def test_half_an_hour_and_no_more(sandbox: Sandbox, bot: TinyBot) -> None:
         ({"blocks": [section("x" * 3001)]}, "invalid_blocks"),
         ({"blocks": "no list"}, "invalid_blocks_format"),
         ({"response_type": "in_channel"}, "no_text"),
+        ({"text": ["no", "text"]}, "invalid_payload"),
+        ({"text": "hi", "attachments": "no list"}, "invalid_attachments"),
+        ({"text": "hi", "attachments": [{}] * 101}, "too_many_attachments"),
+        ({"text": "hi", "attachments": [{"blocks": [section("x" * 3001)]}]}, "invalid_blocks"),
     ],
 )
 async def test_bodies_are_judged(sandbox: Sandbox, bot: TinyBot, body: dict[str, Any], error: str) -> None:

@@ -87,7 +87,9 @@ def test_an_address_that_slack_could_not_reach(url: str, part: str, capsys: pyte
     assert len(printed.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["outage", "/", "/Outage", "/out age", "/" + "x" * 32, "/runbook", "/oncall", "/out\n", "", "/ümlaut"])
+@pytest.mark.parametrize(
+    "name", ["outage", "/", "/Outage", "/out age", "/" + "x" * 32, "/runbook", "/oncall", "/out\n", "", "/ümlaut"]
+)
 def test_a_name_that_no_command_has(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Refused on the command line, and as a setting."""
     assert main(["manifest", "--command", name]) == 2

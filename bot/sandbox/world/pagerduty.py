@@ -169,7 +169,7 @@ class PagerDutyStandIn:
         if path != "/events/v2/enqueue" or request.method != "POST":
             raise _RefusedError(404, {"status": "not found", "message": "Not found", "errors": ["There is no such path"]})
         raw = await request.read()
-        describe(request, key=_key(raw), action=_what(raw), sent=_sent(raw))
+        describe(key=_key(raw), action=_what(raw), sent=_sent(raw))
         trouble = await self._trouble(raw)
         try:
             event = _event(request, raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ Answer = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 """A stand-in: the request and the path below its mount point ("/v1/sessions") to a response."""
 
 _LOOK_EVERY_S = 0.02
-_ROW = "ledger_row"
+_ROW: ContextVar[dict[str, Any] | None] = ContextVar("ledger_row", default=None)
 
 
 class Unsaid(web.Response):
@@ -32,9 +33,9 @@ class Unsaid(web.Response):
         self.note = note
 
 
-def describe(request: web.Request, *, key: str = "", action: str = "", sent: Any = None) -> None:
-    """Say more of this call in its line: whom or what it is about, what it asks for, and what was sent, without secrets."""
-    row = request.get(_ROW)
+def describe(*, key: str = "", action: str = "", sent: Any = None) -> None:
+    """Say more of the call that is being answered, in its line: whom it is about, what it asks for, what was sent."""
+    row = _ROW.get()
     if row is not None:
         row |= {name: value for name, value in (("key", key), ("action", action), ("sent", sent)) if value}
 
@@ -81,7 +82,7 @@ class Recorder:
             row: dict[str, Any] = {"provider": provider, "method": request.method, "path": path, "status": None}
             row["query"] = request.query_string
             row["started_at"] = row["start_at"] = self.clock()
-            request[_ROW] = row
+            _ROW.set(row)
             fault = self._take(provider)
             try:
                 if self.latency_s:

@@ -32,7 +32,9 @@ class StatusStandIn:
 
     def __init__(self) -> None:
         self.state = Switch("Clerk", ("operational", "degraded", "down"))
-        self.page = Switch("Clerk's status page", ("incident_io", "statuspage", "feed", "html", "error"), fine=("statuspage", "feed"))
+        self.page = Switch(
+            "Clerk's status page", ("incident_io", "statuspage", "feed", "html", "error"), fine=("statuspage", "feed")
+        )
 
     async def answer(self, _request: web.Request, path: str) -> web.StreamResponse:
         """Any call below ``/status``."""

@@ -263,7 +263,7 @@ class TwilioStandIn:
         params = {name: value for name, value in form.items() if isinstance(value, str)}
         creates = request.method == "POST" and path in (f"{_ROOT}/Calls.json", f"{_ROOT}/Messages.json")
         what = ("call" if path.endswith("/Calls.json") else "sms") if creates else ""
-        describe(request, key=params.get("To", ""), action=what, sent=params)
+        describe(key=params.get("To", ""), action=what, sent=params)
         try:
             trouble = await self._trouble()
             status, body = self._result(request, path, params)

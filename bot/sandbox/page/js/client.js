@@ -74,8 +74,16 @@ export class Client extends Workspace {
 
   // `clear` closes the whole stack, as the × does; the other button closes the topmost form.
   async closeView(view, { clear = false } = {}) {
-    this.set({ views: clear ? [] : this.state.views.filter((held) => held.id !== view.id) });
+    this.setViews(clear ? [] : this.state.views.filter((held) => held.id !== view.id));
     const failed = await this.interact("view/close", { view_id: view.id, clear });
+    if (failed) this.note(failed);
+  }
+
+  // The app's Home tab; an app that has one hears that it is looked at.
+  async openHome() {
+    this.go({ home: "1", thread: null });
+    if (!this.state.homeTab) return;
+    const failed = await this.interact("home", {});
     if (failed) this.note(failed);
   }
 

@@ -11,18 +11,19 @@ export function useId(prefix) {
   return id.current;
 }
 
-export function Dialog({ title, onClose, children, footer, className = "", closeLabel = "Close" }) {
+// `before` stands in front of the title: the way back, where there is one.
+export function Dialog({ title, onClose, children, footer, before = null, className = "", closeLabel = "Close" }) {
   const ref = useRef(null);
   const id = useId("dialog");
   useLayoutEffect(() => {
     const dialog = ref.current;
-    const before = document.activeElement;
+    const focused = document.activeElement;
     dialog.showModal();
     const wanted = dialog.querySelector("[data-autofocus]") ?? dialog.querySelector(".dialog-body :is(input, textarea, select, .picker-button)") ?? dialog.querySelector(".dialog-foot .primary, .dialog-foot .danger");
     wanted?.focus();
     return () => {
       dialog.close();
-      if (before?.isConnected) before.focus();
+      if (focused?.isConnected) focused.focus();
     };
   }, []);
   const dismissed = (event) => {
@@ -32,6 +33,7 @@ export function Dialog({ title, onClose, children, footer, className = "", close
   };
   return html`<dialog ref=${ref} class=${`dialog ${className}`} aria-labelledby=${id} onCancel=${dismissed}>
     <header class="dialog-head">
+      ${before}
       <h2 id=${id}>${title}</h2>
       <button type="button" class="icon-button" aria-label=${closeLabel} onClick=${onClose}><${Icon} name="close" /></button>
     </header>

@@ -8,7 +8,7 @@ export const HANDLERS = {
   message(workspace, { channel, message }) {
     if (isReply(message)) workspace.keepReply(channel, message);
     if (inChannel(message) && workspace.state.lists.has(channel)) workspace.setList(channel, { items: placed(workspace.state.lists.get(channel).items, message) });
-    const open = channel === workspace.state.route.channel && !document.hidden;
+    const open = workspace.looksAt(channel);
     const mine = message.user === workspace.state.me;
     const held = workspace.state.channels.get(channel);
     if (held) workspace.patchChannel(channel, { last_ts: message.ts, unread: open || mine || !inChannel(message) || isSystem(message) ? held.unread ?? 0 : (held.unread ?? 0) + 1 });
@@ -48,9 +48,13 @@ export const HANDLERS = {
   view(workspace, { action, view, view_id }) {
     const id = view?.id ?? view_id;
     const others = workspace.state.views.filter((held) => held.id !== id);
-    if (action === "closed") workspace.set({ views: others });
-    else if (others.length === workspace.state.views.length) workspace.set({ views: [...others, view] });
-    else workspace.set({ views: workspace.state.views.map((held) => (held.id === id ? view : held)) });
+    if (action === "closed") workspace.setViews(others);
+    else if (others.length === workspace.state.views.length) workspace.setViews([...others, view]);
+    else workspace.setViews(workspace.state.views.map((held) => (held.id === id ? view : held)));
+  },
+
+  home(workspace, { view }) {
+    workspace.set({ home: view });
   },
 
   clock(workspace, { now }) {

@@ -1,15 +1,15 @@
 // The list of messages, one message, the thread beside it. Called by app.js.
 
-import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
+import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import { Blocks } from "./blocks.js";
 import { isReply, isSystem } from "./lists.js";
 import { Composer } from "./composer.js";
 import { clockTime, dayDivider, fullMoment, sameDay } from "./dates.js";
 import { Menu } from "./dialog.js";
 import { Raw, Picture } from "./elements.js";
-import { EMOJI } from "./emoji.js";
+import { withEmoji } from "./emoji.js";
 import { Icon } from "./icons.js";
-import { mrkdwn } from "./mrkdwn.js";
+import { Link, mrkdwn, safeUrl } from "./mrkdwn.js";
 import { useSurface } from "./surface.js";
 
 const GROUPED_WITHIN_S = 300; // Slack draws one name over what somebody says within five minutes
@@ -41,16 +41,21 @@ function Attachment({ attachment, surface }) {
   const colour = /^#?[0-9a-f]{6}$/i.test(attachment.color ?? "") ? { borderLeftColor: attachment.color.startsWith("#") ? attachment.color : `#${attachment.color}` } : {};
   return html`<div class="attachment" style=${colour}>
     ${attachment.pretext && html`<div>${mrkdwn(attachment.pretext, surface.scope)}</div>`}
-    ${attachment.title && html`<div><strong>${attachment.title}</strong></div>`}
+    ${attachment.author_name && html`<div class="context">${attachment.author_name}</div>`}
+    ${attachment.title && html`<div><strong>${attachment.title_link ? html`<${Link} url=${attachment.title_link} scope=${surface.scope}>${attachment.title}<//>` : attachment.title}</strong></div>`}
     ${attachment.blocks ? html`<${Blocks} blocks=${attachment.blocks} surface=${surface} />` : html`<div>${mrkdwn(attachment.text ?? attachment.fallback ?? "", surface.scope)}</div>`}
+    ${attachment.fields?.length > 0 && html`<div class="fields">${attachment.fields.map((field) => html`<div class="field"><strong>${field.title}</strong><br />${mrkdwn(field.value ?? "", surface.scope)}</div>`)}</div>`}
+    ${attachment.image_url && html`<${Picture} url=${attachment.image_url} alt=${attachment.fallback ?? attachment.title ?? "Picture"} className="image-block" />`}
     ${attachment.footer && html`<div class="context">${attachment.footer}</div>`}
   </div>`;
 }
 
+const weight = (bytes) => (bytes === undefined ? null : bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
 function File({ file }) {
   const url = file.url_private ?? file.permalink;
   if (file.mimetype?.startsWith("image/")) return html`<${Picture} url=${url} alt=${file.title || file.name} className="image-block" />`;
-  return html`<a class="file" href=${url} target="_blank" rel="noopener noreferrer">📄 <strong>${file.title || file.name}</strong> <small>${file.pretty_type ?? file.filetype ?? ""}</small></a>`;
+  return html`<a class="file" href=${safeUrl(url ?? "")} target="_blank" rel="noopener noreferrer"><${Icon} name="file" /><strong>${file.title || file.name}</strong> <small>${[file.pretty_type ?? file.filetype, weight(file.size)].filter(Boolean).join(" · ")}</small></a>`;
 }
 
 function Body({ message, channel, scope, client }) {
@@ -67,7 +72,7 @@ function Body({ message, channel, scope, client }) {
     ${(message.attachments ?? []).map((attachment) => html`<${Attachment} attachment=${attachment} surface=${surface} />`)}
     ${(message.files ?? []).map((file) => html`<${File} file=${file} />`)}
     ${!blocks.length && !message.text && !message.attachments?.length && !message.files?.length && html`<${Raw} what="Message" thing=${message} />`}
-    ${message.reactions?.length > 0 && html`<div class="reactions">${message.reactions.map((reaction) => html`<button key=${reaction.name} type="button" class=${`reaction${reaction.users?.includes(scope.me) ? " reacted" : ""}`} aria-pressed=${reaction.users?.includes(scope.me) ? "true" : "false"} onClick=${() => client.react(message, channel, reaction.name)} title=${(reaction.users ?? []).map((id) => scope.users.get(id)?.real_name ?? id).join(", ")}>${EMOJI.get(reaction.name) ?? `:${reaction.name}:`} ${reaction.count ?? reaction.users?.length}</button>`)}</div>`}
+    ${message.reactions?.length > 0 && html`<div class="reactions">${message.reactions.map((reaction) => html`<button key=${reaction.name} type="button" class=${`reaction${reaction.users?.includes(scope.me) ? " reacted" : ""}`} aria-pressed=${reaction.users?.includes(scope.me) ? "true" : "false"} onClick=${() => client.react(message, channel, reaction.name)} title=${(reaction.users ?? []).map((id) => scope.users.get(id)?.real_name ?? id).join(", ")}>${withEmoji(`:${reaction.name}:`)} ${reaction.count ?? reaction.users?.length}</button>`)}</div>`}
   </div>`;
 }
 
@@ -78,7 +83,7 @@ function Tools({ message, channel, client, inThread }) {
     label: shortcut.name, description: shortcut.description,
     onSelect: () => client.shortcut(shortcut, { channel, message_ts: message.ts }),
   }));
-  const faces = REACTIONS.map((name) => ({ label: `${EMOJI.get(name)} ${name.replaceAll("_", " ")}`, onSelect: () => client.react(message, channel, name) }));
+  const faces = REACTIONS.map((name) => ({ label: `${withEmoji(`:${name}:`)} ${name.replaceAll("_", " ")}`, onSelect: () => client.react(message, channel, name) }));
   return html`<div class="message-tools" role="group" aria-label="Message actions">
     <${Menu} label="Add a reaction" items=${faces}><${Icon} name="smile" /><//>
     ${!inThread && html`<button type="button" class="icon-button" aria-label="Reply in thread" title="Reply in thread" onClick=${() => client.go({ channel, thread: message.ts })}><${Icon} name="reply" /></button>`}
@@ -120,11 +125,18 @@ class Message extends Component {
   }
 }
 
-export function MessageRows({ messages, channel, scope, client, inThread = false }) {
+// `newAfter` is the ts up to which this person had read when they came; null draws no line.
+export function MessageRows({ messages, channel, scope, client, newAfter = null, inThread = false }) {
   const rows = [];
   let before = null;
+  let lineDue = newAfter !== null;
   for (const message of messages) {
     const at_s = Number(message.ts);
+    if (lineDue && at_s > newAfter && message.user !== scope.me && !isSystem(message)) {
+      lineDue = false;
+      rows.push(html`<div key="new" class="day day-new" role="separator"><span>New</span></div>`);
+      before = before && { ts: before.ts };
+    }
     if (!inThread && (!before || !sameDay(Number(before.ts), at_s))) {
       rows.push(html`<div key=${`day-${message.ts}`} class="day" role="separator"><span>${dayDivider(at_s, scope.now_s())}</span></div>`);
       before = null;
@@ -137,10 +149,16 @@ export function MessageRows({ messages, channel, scope, client, inThread = false
   return rows;
 }
 
-// Keeps the foot in sight while the reader is there, and the reader's place when older messages come in above.
-function useStick(ref, items, channel, me) {
+const NEAR_TOP_PX = 600;
+
+// Keeps the foot in sight while the reader is there, and the reader's place when older messages come in above. `onNearTop` is
+// called when somebody scrolls up towards what is not loaded yet.
+function useStick(ref, items, channel, me, onNearTop) {
   const was = useRef({ channel: null, bottom: true, height: 0, top: 0, first: null });
   const [behind, setBehind] = useState(false);
+  const [far, setFar] = useState(false);
+  const nearTop = useRef(onNearTop);
+  nearTop.current = onNearTop;
   const toEnd = () => {
     ref.current.scrollTop = ref.current.scrollHeight;
     setBehind(false);
@@ -159,9 +177,13 @@ function useStick(ref, items, channel, me) {
   useEffect(() => {
     const box = ref.current;
     const scrolled = () => {
-      const bottom = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+      const below_px = box.scrollHeight - box.scrollTop - box.clientHeight;
+      const bottom = below_px < 60;
+      const upwards = box.scrollTop < was.current.top;
       Object.assign(was.current, { bottom, top: box.scrollTop, height: box.scrollHeight });
+      setFar(below_px > box.clientHeight);
       if (bottom) setBehind(false);
+      if (upwards && box.scrollTop < NEAR_TOP_PX) nearTop.current();
     };
     box.addEventListener("scroll", scrolled, { passive: true });
     const resized = new ResizeObserver(() => { if (was.current.bottom) box.scrollTop = box.scrollHeight; });
@@ -172,34 +194,43 @@ function useStick(ref, items, channel, me) {
       resized.disconnect();
     };
   }, []);
-  return { behind, toEnd };
+  return { behind, far, toEnd };
 }
 
 export function MessageList({ client, channel, scope, children }) {
   const box = useRef(null);
   const list = client.state.lists.get(channel.id);
   const items = list?.items ?? NONE;
-  const { behind, toEnd } = useStick(box, items, channel.id, client.state.me);
+  const older = () => { if (list?.hasMore && !list.loading) client.loadMessages(channel.id, { older: true }); };
+  const { behind, far, toEnd } = useStick(box, items, channel.id, client.state.me, older);
+  const { newAfter } = client.state;
+  const mark = newAfter?.channel === channel.id ? newAfter.ts : null;
+  const rows = useMemo(() => MessageRows({ messages: items, channel: channel.id, scope, client, newAfter: mark }), [items, channel.id, scope, mark]);
   useEffect(() => {
     const { sought } = client;
     if (!sought || sought.channel !== channel.id || !list?.loaded) return;
+    const found = box.current.querySelector(`[data-ts="${CSS.escape(sought.ts)}"]`);
+    if (!found && list.hasMore && !list.error && Number(items[0]?.ts) > Number(sought.ts)) {
+      older();
+      return;
+    }
     client.sought = null;
-    const found = box.current.querySelector(`[data-ts="${sought.ts}"]`);
     found?.scrollIntoView({ block: "center" });
     found?.classList.add("sought");
+    if (!found) client.note("That message is not here any more.");
   });
   return html`<div class="list-wrap">
     <div ref=${box} class="list" role="log" aria-label=${`Messages in ${channel.name ?? "this conversation"}`} tabindex="0">
       <div class="list-inner">
         ${children}
-        ${list?.hasMore && html`<div class="older"><button type="button" class="button" aria-busy=${list.loading ? "true" : null} onClick=${() => client.loadMessages(channel.id, { older: true })}>Show older messages</button></div>`}
+        ${list?.hasMore && html`<div class="older"><button type="button" class="button" aria-busy=${list.loading ? "true" : null} onClick=${older}>Show older messages</button></div>`}
         ${list?.error && html`<p class="empty" role="alert">${list.error}</p>`}
         ${list?.loaded && !items.length && !list.error && html`<p class="empty">Nothing here yet. Say the first word.</p>`}
         ${!list?.loaded && html`<p class="empty">Loading…</p>`}
-        <${MessageRows} messages=${items} channel=${channel.id} scope=${scope} client=${client} />
+        ${rows}
       </div>
     </div>
-    ${behind && html`<button type="button" class="new-messages" onClick=${toEnd}>New messages <${Icon} name="down" /></button>`}
+    ${(behind || far) && html`<button type="button" class=${`new-messages${behind ? "" : " to-newest"}`} onClick=${toEnd}>${behind ? "New messages" : "Jump to newest"} <${Icon} name="down" /></button>`}
   </div>`;
 }
 

@@ -4,17 +4,27 @@ import { html } from "./vendor/htm-preact-standalone.js";
 import { Icon } from "./icons.js";
 import { Avatar } from "./messages.js";
 
+export const channelMark = (channel) => (channel.is_archived ? "archive" : channel.is_mpim ? "people" : channel.is_private ? "lock" : "hash");
+
+// A channel's name; of a direct message the names of the others.
+export function channelTitle(channel, scope) {
+  const nameOf = (id) => scope.users.get(id)?.real_name || scope.users.get(id)?.name || id;
+  if (channel.is_im) return nameOf(channel.im_user);
+  if (channel.is_mpim) return (channel.members ?? []).filter((id) => id !== scope.me).map(nameOf).join(", ");
+  return channel.name;
+}
+
 const byName = (first, second) => (first.name ?? "").localeCompare(second.name ?? "", undefined, { numeric: true });
 
 function Row({ channel, client, scope, onPick }) {
-  const current = channel.id === client.state.route.channel;
-  const unread = current ? 0 : channel.unread ?? 0;
+  const current = channel.id === client.state.route.channel && !client.state.route.home;
+  const unread = current && !document.hidden ? 0 : channel.unread ?? 0;
   const person = channel.is_im ? scope.users.get(channel.im_user) : null;
-  const name = person ? person.real_name || person.name : channel.name;
+  const name = channelTitle(channel, scope);
   return html`<li><button type="button" class=${`row${current ? " current" : ""}${unread ? " unread" : ""}${channel.is_member === false ? " outside" : ""}`} aria-current=${current ? "page" : null}
     onClick=${() => { client.openChannel(channel.id); onPick(); }}>
-    <span class="row-mark">${person ? html`<${Avatar} user=${person} size="avatar-small" />` : html`<${Icon} name=${channel.is_archived ? "archive" : channel.is_private ? "lock" : "hash"} />`}</span>
-    <span class="row-name">${!person && html`<span class="unseen">${channel.is_private ? "private channel " : "channel "}</span>`}${name}</span>
+    <span class="row-mark">${person ? html`<${Avatar} user=${person} size="avatar-small" />` : html`<${Icon} name=${channelMark(channel)} />`}</span>
+    <span class="row-name">${!person && !channel.is_mpim && html`<span class="unseen">${channel.is_private ? "private channel " : "channel "}</span>`}${name}</span>
     ${person?.is_bot && html`<span class="badge">APP</span>`}
     ${unread > 0 && html`<span class="count">${unread > 99 ? "99+" : unread}<span class="unseen"> unread</span></span>`}
   </button></li>`;
@@ -35,16 +45,20 @@ function WhoAmI({ client, scope }) {
 export function Sidebar({ client, scope, onPick }) {
   const all = [...client.state.channels.values()];
   const live = all.filter((channel) => !channel.is_archived);
+  const direct = (channel) => channel.is_im || channel.is_mpim;
   const groups = [
-    ["Channels", live.filter((channel) => !channel.is_im && channel.is_member !== false).sort(byName), true],
-    ["Direct messages", live.filter((channel) => channel.is_im), true],
-    ["Channels you can join", live.filter((channel) => !channel.is_im && channel.is_member === false).sort(byName), true],
+    ["Channels", live.filter((channel) => !direct(channel) && channel.is_member !== false).sort(byName), true],
+    ["Direct messages", live.filter(direct), true],
+    ["Channels you can join", live.filter((channel) => !direct(channel) && channel.is_member === false).sort(byName), true],
     ["Archived", all.filter((channel) => channel.is_archived).sort(byName), false],
   ];
   return html`<nav class="sidebar" aria-label="Workspace">
     <header class="team"><span class="team-mark" aria-hidden="true">M</span><div><strong>${client.state.team?.name ?? "Muster sandbox"}</strong><small>On your own machine</small></div></header>
     <${WhoAmI} client=${client} scope=${scope} />
-    <div class="rows">${groups.filter(([, channels]) => channels.length).map(([title, channels, open]) => html`
+    <div class="rows">
+      <button type="button" class=${`row${client.state.route.home ? " current" : ""}`} aria-current=${client.state.route.home ? "page" : null} onClick=${() => { client.openHome(); onPick(); }}>
+        <span class="row-mark"><${Icon} name="home" /></span><span class="row-name">Home</span></button>
+      ${groups.filter(([, channels]) => channels.length).map(([title, channels, open]) => html`
       <details key=${title} open=${open}><summary>${title}</summary><ul>${channels.map((channel) => html`<${Row} key=${channel.id} channel=${channel} client=${client} scope=${scope} onPick=${onPick} />`)}</ul></details>`)}</div>
   </nav>`;
 }

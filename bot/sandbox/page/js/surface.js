@@ -3,14 +3,14 @@
 import { useMemo, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import { actionKey, initialValue } from "./elements.js";
 
-// kind "message": an element whose first value changes with an edit of the message starts anew. kind "modal": what was typed
-// outlives an update of the view as long as block_id and action_id stay, as in Slack; `kept` brings values back after a reload.
+// kind "message": an element whose first value changes with an edit of the message starts anew. kind "modal" and "home": what was
+// typed outlives an update of the view as long as block_id and action_id stay, as in Slack; `kept` brings values back after a reload.
 // send(blockId, element, payload, values) -> words of failure or null.
 export function useSurface({ id, kind, scope, blocks, send, errors, kept, onValues, currentChannel }) {
   const [values, setValues] = useState(kept ?? {});
   const [failed, setFailed] = useState(new Map());
   const latest = useRef(values);
-  const place = (blockId, element) => (kind === "modal" ? actionKey(blockId, element) : `${actionKey(blockId, element)} ${JSON.stringify(initialValue(element))}`);
+  const place = (blockId, element) => (kind !== "message" ? actionKey(blockId, element) : `${actionKey(blockId, element)} ${JSON.stringify(initialValue(element))}`);
   const inputs = useMemo(() => new Map(blocks.filter((block) => block.type === "input").map((block) => [block.block_id, block])), [blocks]);
   const value = (blockId, element) => latest.current[place(blockId, element)] ?? initialValue(element, currentChannel);
   return {

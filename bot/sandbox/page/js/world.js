@@ -1,12 +1,13 @@
 // The right side: the clock and its time travel, the switches that break things, and the ledger of every call. Called by app.js.
 
-import { html, useEffect, useState } from "./vendor/htm-preact-standalone.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
+import { post } from "./api.js";
 import { clockTime, fullMoment } from "./dates.js";
+import { startGuide } from "./guide.js";
 import { Icon } from "./icons.js";
+import { Ledger } from "./ledger.js";
 
 const STEPS = [["+1 min", 60], ["+5 min", 300], ["+15 min", 900], ["+1 h", 3600]];
-const LEDGER_POLL_MS = 2000;
-const SHOWN = 120;
 const STANDS = { paused: "Paused.", rang: "Stopped: a phone rings.", over: "The night is over." };
 const WHOLE_NIGHT_S = 8 * 3600;
 
@@ -32,7 +33,7 @@ function Clock({ client }) {
   }, []);
   const now_s = client.now_s();
   const ahead_s = Math.round(client.state.clockOffset_s);
-  return html`<section class="card"><h3>Time</h3>
+  return html`<section class="card" id="panel-time"><h3>Time</h3>
     <div class="clock"><time title=${fullMoment(now_s)}>${clockTime(now_s, { seconds: true })}</time>
       <small>${ahead_s < 30 ? "as on this machine" : `${Math.floor(ahead_s / 3600) ? `${Math.floor(ahead_s / 3600)} h ` : ""}${Math.round((ahead_s % 3600) / 60)} min ahead`}</small></div>
     <div class="steps">${STEPS.map(([label, advance_s]) => html`<button type="button" class="button" onClick=${() => client.advance(advance_s)}>${label}</button>`)}</div>
@@ -40,58 +41,73 @@ function Clock({ client }) {
   </section>`;
 }
 
-const optionOf = (option) => (typeof option === "string" ? { value: option, title: option } : option);
-// The first option of a switch is the good one.
+// An option in other words, where its own name does not say it.
+const WORDS = {
+  ok: "ok", unauthorized: "refuses the token", token_revoked: "refuses the token", key_revoked: "refuses the key", html: "a web page instead",
+  incident_io: "incident.io", statuspage: "Statuspage", feed: "RSS only", hidden: "not shown to the token", shared: "shared by the team",
+};
+const wordsOf = (option) => WORDS[option] ?? option.replaceAll("_", " ");
+// The first option of a switch is the good one; the sandbox says when another one is no trouble either.
+const isGood = ({ good, value, options }) => good ?? value === options[0];
+
+export const notGood = (switches) => Object.values(switches ?? {}).filter((each) => !isGood(each)).length;
+
+function Switch({ name, it, onTurn }) {
+  return html`<fieldset class=${`switch${isGood(it) ? "" : " not-good"}`}><legend>${it.title ?? name}</legend><div class="segments">
+    ${it.options.map((option) => html`<button key=${option} type="button" class=${`segment${option === it.value ? (isGood(it) ? " on" : " on broken") : ""}`}
+      aria-pressed=${option === it.value ? "true" : "false"} onClick=${() => onTurn(name, option)}>${wordsOf(option)}</button>`)}
+  </div></fieldset>`;
+}
 
 function Switches({ client }) {
   const { switches } = client.state;
-  if (!switches) return null;
-  return html`<section class="card"><h3>The world</h3>${Object.entries(switches).map(([name, { value, options, title }]) => html`
-    <fieldset key=${name} class="switch"><legend>${title ?? name}</legend><div class="segments">
-      ${options.map(optionOf).map((option, index) => html`<button key=${option.value} type="button" class=${`segment${option.value === value ? (index ? " on broken" : " on") : ""}`}
-        aria-pressed=${option.value === value ? "true" : "false"} onClick=${() => client.setSwitch(name, option.value)}>${(option.title ?? option.value).replaceAll("_", " ")}</button>`)}
-    </div></fieldset>`)}</section>`;
+  if (!switches || !Object.keys(switches).length) return null;
+  const groups = new Map();
+  for (const [name, it] of Object.entries(switches)) groups.set(it.group ?? "Other", [...(groups.get(it.group ?? "Other") ?? []), [name, it]]);
+  return html`<section class="card" id="panel-switches"><h3>The world</h3>
+    ${[...groups].map(([group, members]) => {
+      const bad = members.filter(([, it]) => !isGood(it)).length;
+      return html`<div key=${group} class="switches"><h4>${group}${bad > 0 && html` <span class="not-good-mark"><${Icon} name="warn" />${bad} not good</span>`}</h4>
+        ${members.map(([name, it]) => html`<${Switch} key=${name} name=${name} it=${it} onTurn=${client.setSwitch.bind(client)} />`)}</div>`;
+    })}</section>`;
 }
 
-const failedCall = (row) => Boolean(row.error) || row.status === null || row.status >= 400;
-const SHORT = { application: "app", pagerduty: "pager", twilio: "phone" };
-
-function Call({ row }) {
-  const [open, setOpen] = useState(false);
-  const delivery = !row.provider || row.kind;
-  const took_ms = row.duration_ms ?? (row.end_at && row.start_at ? (row.end_at - row.start_at) * 1000 : null);
-  const name = delivery ? row.kind : row.path ? `${row.method} ${row.path}` : row.method;
-  return html`<li class=${`call${failedCall(row) ? " call-failed" : ""}`}>
-    <button type="button" class="call-line" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>
-      <span class=${`from from-${delivery ? "bot" : row.provider}`}>${delivery ? "→ bot" : SHORT[row.provider] ?? row.provider}</span>
-      <span class="call-name">${name}</span>
-      <span class="call-status">${row.status ?? "none"}${row.attempt > 1 ? ` ×${row.attempt}` : ""}</span>
-      <span class="call-took">${took_ms === null ? "" : `${Math.max(1, Math.round(took_ms))} ms`}</span>
-      ${(row.error || row.note) && html`<span class="call-error">${[row.error, row.note].filter(Boolean).join(" · ")}</span>`}
-    </button>
-    ${open && html`<pre tabindex="0">${JSON.stringify(row, null, 1)}</pre>`}
-  </li>`;
+async function allGood(client) {
+  try {
+    client.set({ switches: (await post("world", { all_good: true })).switches });
+  } catch (error) {
+    client.note(error.message);
+  }
 }
 
-function Ledger({ client }) {
-  const [from, setFrom] = useState("all");
-  useEffect(() => {
-    const timer = setInterval(() => { if (!document.hidden && client.state.connection === "open") client.loadLedger(); }, LEDGER_POLL_MS);
-    return () => clearInterval(timer);
-  }, []);
-  const rows = client.state.ledger.map((row) => ({ ...row, from: !row.provider || row.kind ? "bot" : row.provider }));
-  const names = ["all", ...new Set(rows.map((row) => row.from))];
-  const shown = rows.filter((row) => from === "all" || row.from === from).slice(-SHOWN).reverse();
-  return html`<section class="card ledger"><h3>Ledger <small>newest first</small></h3>
-    ${names.length > 2 && html`<div class="segments">${names.map((name) => html`<button key=${name} type="button" class=${`segment${name === from ? " on" : ""}`} aria-pressed=${name === from ? "true" : "false"} onClick=${() => setFrom(name)}>${name === "bot" ? "→ bot" : SHORT[name] ?? name}</button>`)}</div>`}
-    ${client.state.ledgerTrouble && html`<p class="empty" role="alert">${client.state.ledgerTrouble}</p>`}
-    ${shown.length ? html`<ol class="calls">${shown.map((row) => html`<${Call} key=${`${row.from}${row.n}`} row=${row} />`)}</ol>` : html`<p class="empty">Nothing has been called yet.</p>`}
-  </section>`;
+// Always in sight: how the world is, the way back, and the ways to the parts of the panel.
+function Summary({ client, body, errors }) {
+  const bad = notGood(client.state.switches);
+  const to = (id) => body.current.querySelector(`#${id}`)?.scrollIntoView({ block: "start" });
+  return html`<div class="panel-summary">
+    <nav class="panel-parts" aria-label="Parts of the panel">
+      <button type="button" class="linklike" onClick=${() => to("panel-time")}>Time</button>
+      <button type="button" class="linklike" onClick=${() => to("panel-switches")}>Switches</button>
+      <button type="button" class="linklike" onClick=${() => to("panel-guide")}>Guide</button>
+      <button type="button" class="linklike" onClick=${() => to("panel-ledger")}>Ledger${errors > 0 && html`<span class="errors"> · ${errors} failed</span>`}</button>
+    </nav>
+    <p class=${`well${bad ? " not-well" : ""}`}><span role="status">${bad ? `${bad} ${bad === 1 ? "switch is" : "switches are"} not good.` : "All is well."}</span>
+      <button type="button" class="button" disabled=${!bad} onClick=${() => allGood(client)}>All good again</button></p>
+  </div>`;
+}
+
+function GuideCard({ client }) {
+  return html`<section class="card" id="panel-guide"><h3>Guide</h3>
+    <p class="phone-none">Three short steps through a first incident, from the first words to resolved.</p>
+    <button type="button" class="button" onClick=${() => startGuide(client)}>Start the guide</button></section>`;
 }
 
 export function World({ client, onClose }) {
+  const body = useRef(null);
+  const [errors, setErrors] = useState(0);
   return html`<aside class="pane world" aria-label="World">
     <header class="pane-head"><h2>World</h2><button type="button" class="icon-button" aria-label="Close the world panel" onClick=${onClose}><${Icon} name="close" /></button></header>
-    <div class="world-body"><${Clock} client=${client} /><${Switches} client=${client} /><${Ledger} client=${client} /></div>
+    <${Summary} client=${client} body=${body} errors=${errors} />
+    <div class="world-body" ref=${body}><${Clock} client=${client} /><${Switches} client=${client} /><${GuideCard} client=${client} /><${Ledger} client=${client} onErrors=${setErrors} /></div>
   </aside>`;
 }
