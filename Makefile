@@ -32,6 +32,9 @@ bench: $(DEV) ## measure what Muster promises (BENCH_ARGS=--smoke)
 chaos: $(DEV) ## kill it at every named point, lie to it, and print what that costs (MINUTES=10, CHAOS_ARGS=--smoke)
 	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(CHAOS_ARGS)
 
+screenshots: $(DEV) ## photograph the main screens into docs/img/ (needs Chromium)
+	@$(BIN)/python -m tests.screenshots
+
 lock: $(BIN)/pip ## resolve the dependencies anew (LOCK_ARGS=--upgrade); needs the network
 	@$(BIN)/python -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip --disable-pip-version-check --quiet install pip-tools
@@ -43,9 +46,9 @@ clean: ## remove what was installed and built; .muster, where incidents are, sta
 	find bot tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: install demo test lint bench chaos lock clean help
+.PHONY: install demo test lint bench chaos screenshots lock clean help
 
 # Both locks hold the hash of every file. The project itself needs no network: what builds it is in the lock as well.
 define install

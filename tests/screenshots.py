@@ -36,8 +36,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 READY_S = 20.0
 NIGHT_STEP_S = 20.0
 NIGHT_STEPS = 3 * 60
-WORDS = "auth not working, customers cannot log in"
-CALM = "*, *::before, *::after { animation: none !important; transition: none !important; caret-color: transparent !important; }"
+WORDS = "auth not working"
 SEEN = {
     "muster-sandbox-hint-dismissed": "1",
     "muster-sandbox-guide": '{"shown":false,"from_s":0,"known":[],"room":null,"skipped":[0,1,2],"seen":{}}',
@@ -70,7 +69,6 @@ class Stage:
         found = self.sandbox.workspace.channel(channel)
         where = {"user": user, "channel": found.id, "panel": panel} | ({"thread": thread} if thread else {})
         await page.goto(f"{self.sandbox.url}/#{urlencode(where)}")
-        await page.add_style_tag(content=CALM)
         await page.get_by_role("main").locator("article").first.wait_for()
         yield page
         await context.close()
@@ -118,16 +116,16 @@ class Stage:
             if name in self.sandbox.ringing:
                 return
             await self.sandbox.clock.advance(NIGHT_STEP_S)
-            await asyncio.sleep(0.1)  # what has become due is done by another process
+            await asyncio.sleep(0.2)  # what has become due is done by another process
         raise TimeoutError(f"The telephone of {name} never rang; there rang {self.sandbox.ringing or 'none'}")
 
 
 async def shoot(page: Page, name: str, *, top: bool = False) -> None:
-    """Write docs/img/<name>.png. ``top``: the messages from their beginning instead of their end."""
-    await page.wait_for_load_state("networkidle")
+    """Write docs/img/<name>.png. ``top``: the messages from the card on instead of their end."""
     await page.evaluate("document.fonts.ready")
     if top:
-        await page.get_by_role("main").locator("article").first.evaluate("article => article.scrollIntoView({ block: 'start' })")
+        card = page.get_by_role("main").locator("article").filter(has=page.get_by_role("button")).first
+        await card.evaluate("article => article.scrollIntoView({ block: 'start' })")
     await page.mouse.move(0, 0)
     await page.wait_for_timeout(300)
     await page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")

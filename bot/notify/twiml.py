@@ -34,7 +34,7 @@ def call_twiml(summons: Summons) -> str:
 def _draw(summons: Summons, answer_url: str | None, max_chars: int) -> str:
     what = [
         _say("This is Muster."),
-        _say(cut_at_word(spoken(headline(summons)), max_chars=max_chars)),
+        _say(f"{cut_at_word(spoken(headline(summons)), max_chars=max_chars - 1).rstrip('.')}."),
         _say(cut_at_word(spoken(why(summons)), max_chars=max_chars)),
     ]
     ask = _say("Press 1 to acknowledge." if answer_url else request(summons))

@@ -157,7 +157,10 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class AppManifest:
-    """The installed app as Slack knows it."""
+    """The installed app as Slack knows it.
+
+    ``messages_tab``: it may write direct messages; ``takes_messages``: people may answer them. Both, unless it says otherwise.
+    """
 
     display_name: str
     scopes: frozenset[str]
@@ -165,6 +168,8 @@ class AppManifest:
     commands: tuple[SlashCommand, ...]
     shortcuts: tuple[Shortcut, ...]
     home_tab: bool
+    messages_tab: bool
+    takes_messages: bool
 
 
 def read_manifest(manifest: Mapping[str, Any]) -> AppManifest:
@@ -182,13 +187,17 @@ def read_manifest(manifest: Mapping[str, Any]) -> AppManifest:
     faults += [f"the shortcut {name} is there twice" for name in _repeated(one.callback_id for one in shortcuts)]
     if faults:
         raise ConfigError("The app manifest would not install: " + "; ".join(faults) + ".")
+    home: Mapping[str, Any] = features.get("app_home") or {}
+    messages_tab = bool(home.get("messages_tab_enabled", True))
     return AppManifest(
         display_name=(features.get("bot_user") or {}).get("display_name") or "Muster",
         scopes=scopes,
         events=frozenset(events),
         commands=commands,
         shortcuts=shortcuts,
-        home_tab=bool((features.get("app_home") or {}).get("home_tab_enabled")),
+        home_tab=bool(home.get("home_tab_enabled")),
+        messages_tab=messages_tab,
+        takes_messages=messages_tab and not home.get("messages_tab_read_only_enabled", False),
     )
 
 

@@ -154,6 +154,7 @@ class State:
             "im_user": channel.other(user_id),
             "is_member": user_id in channel.members,
             "is_archived": channel.is_archived,
+            "is_read_only": channel.is_im and BOT_USER_ID in channel.members and not self.app.takes_messages,
             "topic": channel.topic.value,
             "purpose": channel.purpose.value,
             "bookmarks": [{name: one[name] for name in ("id", "title", "link", "emoji")} for one in channel.bookmarks],

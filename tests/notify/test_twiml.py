@@ -21,7 +21,7 @@ def test_everything_is_said_twice_with_pauses() -> None:
     twiml = call_twiml(summons())
     once = [
         "This is Muster.",
-        "severity 1 incident 42: Nobody can sign in",
+        "severity 1 incident 42: Nobody can sign in.",
         "Nobody has acknowledged for 15 min.",
         "Open Slack and acknowledge it there.",
     ]
@@ -48,7 +48,7 @@ def test_with_an_address_for_the_answer_a_key_is_asked_for() -> None:
 
 def test_a_drill_is_called_one_and_a_notice_wants_nothing() -> None:
     """Both stand at the beginning of what matters: is it real, and what is wanted?"""
-    assert "DRILL: severity 1 incident 42: Nobody can sign in" in words(call_twiml(summons(drill=True)))
+    assert "DRILL: severity 1 incident 42: Nobody can sign in." in words(call_twiml(summons(drill=True)))
     assert "No answer is needed; it is in Slack." in words(call_twiml(summons(kind="notice")))
 
 
@@ -56,7 +56,7 @@ def test_a_title_cannot_become_markup() -> None:
     """It is said, not obeyed."""
     title = "</Say><Dial>+15550199</Dial><Say> & \"'\x00\x1b"
     twiml = call_twiml(summons(title=title))
-    assert "severity 1 incident 42: " + "</Say><Dial>+15550199</Dial><Say> & \"'" in words(twiml)
+    assert "severity 1 incident 42: " + "</Say><Dial>+15550199</Dial><Say> & \"'." in words(twiml)
     assert ET.fromstring(twiml).find(".//Dial") is None  # noqa: S314 - our own
 
 

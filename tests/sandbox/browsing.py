@@ -115,14 +115,18 @@ class Windows:
         url: str = "",
         panel: str = "none",
         beside: Page | None = None,
+        script: str = "",
         **more: str,
     ) -> Page:
         """The page as this user in this channel; returns when the channel is shown.
 
         With ``beside`` it is one more tab of that page's profile; ``more`` goes into the address (thread, message, home).
+        ``script`` runs before anything of the page's.
         """
         context = beside.context if beside else await self._profile(size, scheme)
         page = await context.new_page()
+        if script:
+            await page.add_init_script(script)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", self._requested)

@@ -27,6 +27,7 @@ from bot.sandbox.server import Sandbox
 from tests.conftest import ROOT
 from tests.contracts.payloads import FORMATS, faults_of_message, faults_of_view, has_uri_check
 from tests.contracts.test_manifest import methods_used
+from tests.sandbox.test_slack_payloads import missing
 from tests.sandbox.tiny_bot import TinyBot, actions, button, field, modal, option, section, select, text
 
 pytestmark = pytest.mark.contracts
@@ -430,6 +431,59 @@ async def test_all_channels_together_have_a_limit(still: Sandbox, slack: AsyncWe
     assert await refusal_of(slack, "chat.postMessage", {"channel": "C0SUPPORT", "text": "hi"}) is None
 
 
+# -- what the bot gets -------------------------------------------------------------------------------------------------
+
+# (the payload that Slack really sent, our kind of it, its subtype)
+PAYLOADS: list[tuple[str, str, str | None]] = [
+    ("test_message.message_body", "message", None),
+    ("test_events.app_mention_body", "app_mention", None),
+    ("test_app.app_mention_event_body", "app_mention", None),
+    ("test_events_socket_mode.app_mention_body", "app_mention", None),
+    ("test_message_changed.event_payload", "message", "message_changed"),
+    ("test_message_deleted.event_payload", "message", "message_deleted"),
+    ("test_events.reaction_added_body", "reaction_added", None),
+    ("test_block_actions.body", "block_actions", None),
+    ("test_authorize.block_actions_body", "block_actions", None),
+    ("test_shortcut.global_shortcut_body", "shortcut", None),
+    ("test_shortcut.message_shortcut_body", "message_action", None),
+    ("test_view_closed.body", "view_closed", None),
+]
+
+
+@pytest.fixture
+async def day(sandbox: Sandbox, slack: AsyncWebClient, bot: TinyBot) -> TinyBot:
+    """A bot to which everything of that has happened once."""
+    people = sandbox.workspace
+    said_ts = (await people.say("developer", "support", "hello @muster")).ts or ""
+    named_ts = (await people.say("developer", "support", "@muster hello")).ts or ""
+    await people.react("oncall", "support", said_ts, "eyes")
+    await people.shortcut("oncall", "from_message", "support", named_ts)
+    await people.shortcut("oncall", "open")
+    await people.edit("developer", "support", said_ts, "updated")
+    await people.delete("developer", "support", said_ts)
+    ts = (await slack.chat_postMessage(channel="C0SUPPORT", text="card", blocks=[actions(button(value="1"))]))["ts"]
+    await people.click("oncall", "support", ts, "go")
+    form = modal(field(WORDS, optional=True), notify_on_close=True, close=text("Cancel"))
+    view = await slack.views_open(trigger_id=bot.interactions("block_actions")[0]["trigger_id"], view=form)
+    await people.close_view("oncall", view["view"]["id"])
+    await sandbox.settled()
+    return bot
+
+
+@pytest.mark.parametrize(("fixture", "kind", "subtype"), PAYLOADS, ids=[row[0] for row in PAYLOADS])
+async def test_what_the_bot_gets_has_all_that_slack_sends(
+    day: TinyBot, contracts: Path, fixture: str, kind: str, subtype: str | None
+) -> None:
+    """No field of the real payload is missing in ours, and none has another type."""
+    real = json.loads((contracts / "slack-payload-fixtures.json").read_text("utf-8"))[fixture]
+    ours = [
+        one.payload
+        for one in day.received
+        if kind in (one.payload.get("type"), one.event.get("type")) and one.event.get("subtype") == subtype
+    ]
+    assert missing(real, ours[0]) == []
+
+
 def test_there_are_at_least_sixty_known_answers() -> None:
     """Rows that a contract judges, tiers not counted."""
-    assert len(MESSAGES) + len(VIEWS) + len(MANIFESTS) >= 60
+    assert len(MESSAGES) + len(VIEWS) + len(MANIFESTS) + len(PAYLOADS) >= 60

@@ -56,7 +56,7 @@ async def test_what_is_unread_is_counted_for_each_person_and_survives_a_reload(
     await page.get_by_role("button", name="Be Support agent").click()
     await expect(busy).to_have_accessible_name("channel inc-7-busy 3 unread")
 
-    for number in range(110):
+    for number in range(150):
         sandbox.state.post_as_bot(room, f"more {number}")
     await page.get_by_role("button", name="Be Developer").click()
     await expect(busy).to_have_accessible_name("channel inc-7-busy 99+ unread")
@@ -64,7 +64,7 @@ async def test_what_is_unread_is_counted_for_each_person_and_survives_a_reload(
     await expect(busy).to_have_accessible_name("channel inc-7-busy 99+ unread")
     await busy.click()
     await expect(page.get_by_role("separator").filter(has_text="New")).to_have_count(0)  # it is further up than what is loaded
-    await expect(row(page, "more 109")).to_be_in_viewport()
+    await expect(row(page, "more 149")).to_be_in_viewport()
 
 
 async def test_a_line_stands_before_what_is_new(windows: Windows, sandbox: Sandbox, slack: AsyncWebClient) -> None:

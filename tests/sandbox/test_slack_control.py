@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import ConfigError, UserError
@@ -32,7 +33,7 @@ async def post(browser: aiohttp.ClientSession, path: str, body: Any, status: int
 
 
 async def read_events(response: aiohttp.ClientResponse, count: int) -> list[tuple[int, dict[str, Any]]]:
-    """So many events of a stream: (id, data)."""
+    """So many events of a stream: (id, data). That the ledger grows is told after a moment, whatever else comes: left out."""
     events: list[tuple[int, dict[str, Any]]] = []
     number = 0
     async with asyncio.timeout(5):
@@ -41,7 +42,8 @@ async def read_events(response: aiohttp.ClientResponse, count: int) -> list[tupl
             if line.startswith("id: "):
                 number = int(line[4:])
             elif line.startswith("data: "):
-                events.append((number, json.loads(line[6:])))
+                data = json.loads(line[6:])
+                events += [(number, data)] if data["type"] != "ledger" else []
     return events
 
 
@@ -199,6 +201,85 @@ async def test_the_ledger_has_calls_and_deliveries_in_one_order(
     assert call["start_at"] <= call["end_at"]
     assert (delivery["kind"], delivery["status"], delivery["attempt"]) == ("event message", 200, 1)
     assert await get(browser, "ledger", after="2") == {"calls": [], "deliveries": []}
+
+
+async def test_the_ledger_comes_in_pages_newest_first(
+    sandbox: Sandbox, browser: aiohttp.ClientSession, slack: AsyncWebClient
+) -> None:
+    """By provider or failures alone, before and after a number, with counts of all; one line has everything."""
+    for number in range(5):
+        await slack.chat_postMessage(
+            channel="C0SUPPORT", text=f"hi {number}", metadata={"event_type": "m", "event_payload": {"key": f"k{number}"}}
+        )
+    with pytest.raises(SlackApiError):
+        await slack.chat_postMessage(channel="C0NOWHERE", text="lost")
+    await sandbox.settled()
+    page = await get(browser, "ledger/page", provider="slack", limit="4")
+    assert [(row["name"], row["key"], row["error"]) for row in page["rows"]] == [
+        ("chat.postMessage", "", "channel_not_found"),
+        ("chat.postMessage", "k4", None),
+        ("chat.postMessage", "k3", None),
+        ("chat.postMessage", "k2", None),
+    ]
+    assert page["more"]
+    assert page["counts"] == {"slack": {"calls": 6, "errors": 1}, "bot": {"calls": 5, "errors": 0}}
+    earlier = await get(browser, "ledger/page", provider="slack", before=str(page["rows"][-1]["n"]))
+    assert ([row["key"] for row in earlier["rows"]], earlier["more"]) == (["k1", "k0"], False)
+    newer = await get(browser, "ledger/page", after=str(page["last"] - 1))
+    assert [row["n"] for row in newer["rows"]] == [page["last"]]
+    [failure] = (await get(browser, "ledger/page", errors="true"))["rows"]
+    entry = (await get(browser, "ledger/entry", n=str(failure["n"])))["entry"]
+    assert entry["arguments"] == {"channel": "C0NOWHERE", "text": "lost"}
+
+
+async def test_the_ledger_is_in_the_time_of_the_sandbox(
+    sandbox: Sandbox, browser: aiohttp.ClientSession, slack: AsyncWebClient
+) -> None:
+    """A call after a travelled hour stands an hour later."""
+    await slack.auth_test()
+    await sandbox.clock.advance(3600)
+    await slack.auth_test()
+    second, first = (await get(browser, "ledger/page", provider="slack"))["rows"]
+    assert 3600 <= second["at"] - first["at"] < 3660
+
+
+@pytest.mark.parametrize(
+    "path", ["ledger/entry?n=0", "ledger/entry?n=99", "ledger/entry", "ledger/page?after=x", "ledger?after=inf"]
+)
+async def test_what_the_ledger_does_not_have_is_said(browser: aiohttp.ClientSession, path: str) -> None:
+    """400 with a sentence."""
+    async with browser.get(f"/sandbox/{path}") as response:
+        assert response.status == 400
+        assert (await response.json())["message"].endswith(".")
+
+
+async def test_a_growing_ledger_is_told_once_for_many_calls(sandbox: Sandbox, slack: AsyncWebClient) -> None:
+    """What comes within a moment is one event, with the number of the last line."""
+    seen = sandbox.feed.last_id
+    for _ in range(20):
+        await slack.api_test()
+
+    def told() -> list[Any]:
+        events = sandbox.feed.after(seen) or []
+        return [event.seen_by("U0GUEST") for event in events if event.type == "ledger"]
+
+    await sandbox.wait_for(lambda: told() and told()[-1] == {"type": "ledger", "last": 20})
+    assert len(told()) < 20
+
+
+async def test_switches_of_slack_and_all_good_again(sandbox: Sandbox, browser: aiohttp.ClientSession) -> None:
+    """Slack's own two stand first and turn the real things; one request turns all of them back."""
+    switches = (await get(browser, "world"))["switches"]
+    assert list(switches)[:2] == ["slack_api", "slack_limits"]
+    turned = await post(browser, "world", {"switch": "slack_api", "value": "rate_limited"})
+    assert (turned["switches"]["slack_api"]["good"], sandbox.faults.manner) == (False, "rate_limited")
+    turned = await post(browser, "world", {"switch": "slack_limits", "value": "on"})
+    assert (turned["switches"]["slack_limits"]["good"], sandbox.rate_limits) == (True, True)
+    for wrong in ({"switch": "slack_api", "value": "moody"}, {"switch": "sun", "value": "off"}, {"all_good": "yes"}):
+        await post(browser, "world", wrong, status=400)
+    assert sandbox.faults.manner == "rate_limited"
+    await post(browser, "world", {"all_good": True})
+    assert (sandbox.faults.manner, sandbox.rate_limits) == ("ok", False)
 
 
 async def test_the_stream_says_what_happens_to_whom_it_concerns(

@@ -137,3 +137,36 @@ async def test_latency_is_that_of_every_call_and_calls_run_side_by_side(sandbox:
     ends = [call.ended_at or 0 for call in sandbox.calls]
     assert all(end - call.started_at >= 0.19 for call, end in zip(sandbox.calls, ends, strict=True))
     assert max(call.started_at for call in sandbox.calls) < min(ends)
+
+
+async def test_slack_is_slow_limits_or_drops_until_somebody_mends_it(
+    sandbox: Sandbox, once: AsyncWebClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three calls two are met, so that whoever tries again gets through; one of two dropped ones was done all the same."""
+    monkeypatch.setattr("bot.sandbox.faults.SLOW_S", 0.05)
+    sandbox.faults.manner = "slow"
+    started_at = time.monotonic()
+    assert (await once.auth_test())["ok"]
+    assert time.monotonic() - started_at >= 0.05
+    sandbox.faults.manner = "rate_limited"
+    assert [await posted(once) for _ in range(6)] == [429, 429, 200, 429, 429, 200]
+    sandbox.faults.manner = "dropping_connections"
+    for words in ("undone", "done"):
+        with pytest.raises(aiohttp.ClientError):
+            await once.chat_postMessage(channel="C0GENERAL", text=words)
+    assert (await once.chat_postMessage(channel="C0GENERAL", text="answered"))["ok"]
+    assert [message["text"] for message in sandbox.workspace.messages("general")] == ["done", "answered"]
+    sandbox.faults.clear()
+    assert [await posted(once) for _ in range(4)] == [200] * 4
+    with pytest.raises(UserError, match="cannot be 'moody'"):
+        sandbox.faults.manner = "moody"  # type: ignore[assignment]
+
+
+async def test_a_planted_fault_comes_before_the_lasting_one(sandbox: Sandbox, once: AsyncWebClient) -> None:
+    """What a test plants is met by the call that it was planted for."""
+    sandbox.faults.manner = "rate_limited"
+    sandbox.faults.add("auth.test", "error", error="account_inactive")
+    with pytest.raises(SlackApiError, match="account_inactive"):
+        await once.auth_test()
+    with pytest.raises(SlackApiError, match="ratelimited"):
+        await once.auth_test()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import smtplib
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 from typing import Any
 
 import aiohttp
@@ -11,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from bot.domain.errors import UserError
-from bot.sandbox.world import World
+from bot.sandbox.world import World, pagerduty, smtp, twilio
+from tests.sandbox.mounted_world import MountedWorld
 
 CLERK = {"Authorization": "Bearer sk_test_sandboxsecretkey", "Clerk-API-Version": "2026-05-12"}
 VERCEL = {"Authorization": "Bearer sandbox-vercel-token"}
@@ -99,6 +103,76 @@ async def test_the_ledger(world: World, http: aiohttp.ClientSession) -> None:
     assert (first["provider"], first["method"], first["path"]) == ("application", "GET", "/api/health/clerk")
     assert (second["provider"], second["status"], second["query"]) == ("clerk", 401, "user_id=user_2demo")
     assert first["started_at"] == first["ended_at"] == 1_800_000_000.0
+
+
+def test_some_states_are_different_and_no_trouble(world: World) -> None:
+    """A status page on another host is as good as the first; a variable that is not there is not."""
+    world.set("status_page", "feed")
+    world.set("vercel_env", "missing")
+    switches = world.switches()
+    assert [(switches[name]["good"], switches[name]["group"]) for name in ("status_page", "vercel_env", "mail")] == [
+        (True, "Clerk"),
+        (False, "Vercel"),
+        (True, "Reaching people"),
+    ]
+
+
+async def test_the_ledger_says_whom_a_page_was_for_and_keeps_no_secret(outside: MountedWorld) -> None:
+    """Key, action and words of an alert, a text message and a mail; neither the routing key nor a password."""
+    world = outside.world
+    event = {"routing_key": pagerduty.ROUTING_KEY, "event_action": "trigger", "dedup_key": "inc-1/g1/level-1/cto"}
+    alert = {**event, "payload": {"summary": "down", "source": "muster", "severity": "critical"}}
+    await outside.http.post("/pagerduty/events/v2/enqueue", json=alert)
+    auth = aiohttp.encode_basic_auth(twilio.ACCOUNT_SID, twilio.AUTH_TOKEN)
+    form = {"To": "+15555550101", "From": twilio.NUMBER, "Body": "wake up"}
+    path = f"/twilio/2010-04-01/Accounts/{twilio.ACCOUNT_SID}/Messages.json"
+    await outside.http.post(path, data=form, headers={"Authorization": auth})
+    await asyncio.to_thread(send_mail, world.smtp.port, smtp.PASSWORD, "cto@example.com")
+    found = [(row["provider"], row["action"], row["key"], row["status"]) for row in world.ledger]
+    assert found == [
+        ("pagerduty", "trigger", "inc-1/g1/level-1/cto", 202),
+        ("twilio", "sms", "+15555550101", 201),
+        ("smtp", "mail", "cto@example.com", 250),
+    ]
+    assert world.ledger[1]["sent"]["Body"] == "wake up"
+    assert world.ledger[2]["sent"]["subject"] == "Down"
+    told = json.dumps(world.ledger)
+    assert pagerduty.ROUTING_KEY not in told
+    assert twilio.AUTH_TOKEN not in told
+    assert smtp.PASSWORD not in told
+
+
+async def test_mail_that_is_refused_is_in_the_ledger_too(outside: MountedWorld) -> None:
+    """A login that fails, a server that is busy, a mailbox that does not exist, a connection that breaks after the mail."""
+    world = outside.world
+    world.smtp.behave("nobody@example.com", "unknown")
+    for state, password, to in (
+        ("ok", "wrong", "cto@example.com"),
+        ("rate_limited", smtp.PASSWORD, "cto@example.com"),
+        ("error", smtp.PASSWORD, "cto@example.com"),
+        ("ok", smtp.PASSWORD, "nobody@example.com"),
+    ):
+        world.set("mail", state)
+        with pytest.raises(smtplib.SMTPException):
+            await asyncio.to_thread(send_mail, world.smtp.port, password, to)
+    world.set("mail", "ok")
+    world.smtp.fail_next("reset_after_accept")
+    with pytest.raises((smtplib.SMTPException, ConnectionError)):
+        await asyncio.to_thread(send_mail, world.smtp.port, smtp.PASSWORD, "cto@example.com")
+    assert [(row["method"], row["status"]) for row in world.ledger] == [
+        ("AUTH", 535), ("MAIL", 421), ("MAIL", 451), ("RCPT", 550), ("MAIL", None),
+    ]  # fmt: skip
+    assert world.ledger[-1]["note"] == "reset_after_accept"
+
+
+def send_mail(port: int, password: str, to: str) -> None:
+    """Send one mail as a bot would. Blocks."""
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "Down", smtp.SENDER, to
+    message.set_content("Nobody can sign in.")
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+        client.login(smtp.USER, password)
+        client.send_message(message)
 
 
 async def test_the_application(world: World, http: aiohttp.ClientSession) -> None:

@@ -49,7 +49,7 @@ function useLines(client, fit) {
     });
   };
 
-  useEffect(() => { newest(); }, [fit.provider, fit.errors, client.state.connection]);
+  useEffect(() => { if (client.state.connection === "open") newest(); }, [fit.provider, fit.errors, client.state.connection]);
   useEffect(() => { if (held.current.loaded) newer(); }, [client.state.ledgerLast]);
   return { lines, earlier, newest };
 }
@@ -92,7 +92,7 @@ export function Ledger({ client, onErrors }) {
   return html`<section class="card ledger" id="panel-ledger" aria-label="Ledger"><h3>Ledger <small>newest first</small></h3>
     <div class="segments" role="group" aria-label="Whose lines">${chip("", "All", provider === "")}
       ${Object.keys(counts).map((name) => chip(name, html`${nameOf(name)} <small>${counts[name].calls}${counts[name].errors ? html`<span class="errors"> · ${counts[name].errors} failed</span>` : ""}</small>`, provider === name))}</div>
-    <label class="choice only-errors"><input type="checkbox" checked=${errors} onChange=${(event) => setErrors(event.currentTarget.checked)} /><span>Only what failed (${failed})</span></label>
+    <label class="choice only-errors"><input type="checkbox" aria-label="Only what failed" checked=${errors} onChange=${(event) => setErrors(event.currentTarget.checked)} /><span>Only what failed (${failed})</span></label>
     ${lines.trouble && html`<p class="empty" role="alert">${lines.trouble}</p>`}
     ${!lines.newest && html`<div class="ledger-more"><button type="button" class="button" onClick=${newest}>Back to the newest</button></div>`}
     ${rows.length ? html`<ol class="calls">${rows.map((row) => html`<${Line} key=${row.n} row=${row} />`)}</ol>`

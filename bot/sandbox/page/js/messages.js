@@ -55,7 +55,7 @@ const weight = (bytes) => (bytes === undefined ? null : bytes < 1000 ? `${bytes}
 function File({ file }) {
   const url = file.url_private ?? file.permalink;
   if (file.mimetype?.startsWith("image/")) return html`<${Picture} url=${url} alt=${file.title || file.name} className="image-block" />`;
-  return html`<a class="file" href=${safeUrl(url ?? "")} target="_blank" rel="noopener noreferrer"><${Icon} name="file" /><strong>${file.title || file.name}</strong> <small>${[file.pretty_type ?? file.filetype, weight(file.size)].filter(Boolean).join(" · ")}</small></a>`;
+  return html`<a class="file" href=${safeUrl(new URL(url ?? "", location.href).href)} target="_blank" rel="noopener noreferrer"><${Icon} name="file" /><strong>${file.title || file.name}</strong> <small>${[file.pretty_type ?? file.filetype, weight(file.size)].filter(Boolean).join(" · ")}</small></a>`;
 }
 
 function Body({ message, channel, scope, client }) {
@@ -204,7 +204,8 @@ export function MessageList({ client, channel, scope, children }) {
   const older = () => { if (list?.hasMore && !list.loading) client.loadMessages(channel.id, { older: true }); };
   const { behind, far, toEnd } = useStick(box, items, channel.id, client.state.me, older);
   const { newAfter } = client.state;
-  const mark = newAfter?.channel === channel.id ? newAfter.ts : null;
+  const reached = !list?.hasMore || Number(items[0]?.ts) <= newAfter?.ts; // what is new may begin further up than what is loaded
+  const mark = newAfter?.channel === channel.id && reached ? newAfter.ts : null;
   const rows = useMemo(() => MessageRows({ messages: items, channel: channel.id, scope, client, newAfter: mark }), [items, channel.id, scope, mark]);
   useEffect(() => {
     const { sought } = client;

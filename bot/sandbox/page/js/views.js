@@ -9,7 +9,7 @@ import { Icon } from "./icons.js";
 import { plainWords } from "./mrkdwn.js";
 import { useSurface } from "./surface.js";
 
-// What was typed outlives a reload of the page: kept per view in this tab only. Another window knows what the workspace does,
+// What was typed outlives a reload of the page: kept per view in this tab only, until the view is closed (workspace.js). Another window knows what the workspace does,
 // which is what was last sent from the form.
 const store = (view) => `view ${view.id}`;
 function recalled(view, stateful) {
@@ -63,12 +63,8 @@ function Modal({ view, client, scope, depth }) {
     setBusy(false);
     setErrors(answer.errors ?? {});
     setTrouble(answer.trouble ?? null);
-    if (!answer.errors && !answer.trouble) sessionStorage.removeItem(store(view));
   };
-  const close = (options) => {
-    sessionStorage.removeItem(store(view));
-    client.closeView(view, options);
-  };
+  const close = (options) => client.closeView(view, options);
   useEffect(() => {
     document.querySelector(".dialog-view .has-error :is(input, textarea, .picker-button)")?.focus();
   }, [errors]);

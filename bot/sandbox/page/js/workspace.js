@@ -92,6 +92,9 @@ export class Workspace {
   };
 
   setViews(views) {
+    for (const { id } of this.state.views) {
+      if (!views.some((view) => view.id === id)) sessionStorage.removeItem(`view ${id}`);
+    }
     this.set({ views });
     sessionStorage.setItem(formsOf(this.state.me), JSON.stringify(views.map(({ id, title }) => ({ id, title: title?.text ?? "" }))));
   }
