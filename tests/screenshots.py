@@ -37,6 +37,12 @@ READY_S = 20.0
 NIGHT_STEP_S = 20.0
 NIGHT_STEPS = 3 * 60
 WORDS = "auth not working"
+TO_TOP = """article => {
+  let list = article.parentElement;
+  while (!/auto|scroll/.test(getComputedStyle(list).overflowY)) list = list.parentElement;
+  list.scrollTop += article.getBoundingClientRect().top - list.getBoundingClientRect().top;
+}"""
+"""Exactly: the page itself leaves the end of the message before in sight."""
 SEEN = {
     "muster-sandbox-hint-dismissed": "1",
     "muster-sandbox-guide": '{"shown":false,"from_s":0,"known":[],"room":null,"skipped":[0,1,2],"seen":{}}',
@@ -75,9 +81,9 @@ class Stage:
 
     async def picture(self, name: str, user: str, channel: str, **options: Any) -> None:
         """One window, as it is when it has drawn everything."""
-        top = options.pop("top", False)
+        start = options.pop("start", "")
         async with self.page(user, channel, **options) as page:
-            await shoot(page, name, top=top)
+            await shoot(page, name, start=start)
 
     async def wait(self, predicate: Callable[[], Any], what: str) -> Any:
         """The first true answer."""
@@ -120,12 +126,12 @@ class Stage:
         raise TimeoutError(f"The telephone of {name} never rang; there rang {self.sandbox.ringing or 'none'}")
 
 
-async def shoot(page: Page, name: str, *, top: bool = False) -> None:
-    """Write docs/img/<name>.png. ``top``: the messages from the card on instead of their end."""
+async def shoot(page: Page, name: str, *, start: str = "") -> None:
+    """Write docs/img/<name>.png. ``start``: from the message with this ts on, instead of the newest messages."""
     await page.evaluate("document.fonts.ready")
-    if top:
-        card = page.get_by_role("main").locator("article").filter(has=page.get_by_role("button")).first
-        await card.evaluate("article => article.scrollIntoView({ block: 'start' })")
+    if start:
+        message = page.get_by_role("main").locator(f'article[data-ts="{start}"]')
+        await message.evaluate(TO_TOP)
     await page.mouse.move(0, 0)
     await page.wait_for_timeout(300)
     await page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
@@ -143,22 +149,23 @@ async def an_outage(stage: Stage) -> None:
     room = await stage.opened("support-agent", WORDS)
     asked = await stage.wait(lambda: [one for one in people.messages("support") if one.get("reply_count")], "the answer")
     await stage.picture("thread", SUPPORT, "support", thread=asked[0]["ts"])
-    await stage.picture("page", ONCALL, room, panel="world", top=True)
+    card = stage.card(room)["ts"]
+    await stage.picture("page", ONCALL, room, panel="world", start=card)
     await stage.press("oncall", room, "acknowledge", "incident")
     await stage.press("oncall", room, "tick", "do:confirm")
     await stage.press("oncall", room, "tick", "do:logs")
     await stage.press("oncall", room, "choose_branch:0")
-    await stage.picture("room", ONCALL, room, size=TALL, top=True)
-    await stage.picture("room-dark", ONCALL, room, size=TALL, dark=True, top=True)
-    await stage.picture("narrow", ONCALL, room, size=NARROW, top=True)
+    await stage.picture("room", ONCALL, room, size=TALL, start=card)
+    await stage.picture("room-dark", ONCALL, room, size=TALL, dark=True, start=card)
+    await stage.picture("narrow", ONCALL, room, size=NARROW, start=card)
     async with stage.page(ONCALL, room) as page:
-        await people.click("oncall", room, stage.card(room)["ts"], "escalate")
+        await people.click("oncall", room, card, "escalate")
         await page.get_by_role("dialog").wait_for()
-        await shoot(page, "modal", top=True)
+        await shoot(page, "modal", start=card)
         await people.close_view("oncall", people.views("oncall")[-1]["id"], clear=True)
     stage.sandbox.world.set("clerk_status", "operational")
     await stage.press("oncall", room, "resolve")
-    await stage.picture("resolved", ONCALL, room, panel="world", top=True)
+    await stage.picture("resolved", ONCALL, room, panel="world", start=card)
 
 
 async def a_night(stage: Stage) -> None:

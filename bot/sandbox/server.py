@@ -34,6 +34,7 @@ from bot.sandbox.response_urls import ResponseUrls
 from bot.sandbox.seed import populate
 from bot.sandbox.socket_mode import PING_S, SocketConnection, SocketHub
 from bot.sandbox.state import State
+from bot.sandbox.switchboard import SlackSwitches
 from bot.sandbox.triggers import Triggers
 from bot.sandbox.uploads import Uploads
 from bot.sandbox.views import Views
@@ -107,7 +108,7 @@ class Sandbox:
         """Names for the page, by telephone number or mail address."""
         self._paging = PagingDesk(world, self.clock, self.feed, self.phone_book)
         self.night = Night(self.clock, self.feed, self._paging.ringing)
-        self._ledger = Ledger(self.feed, world.ledger if world is not None else ())
+        self._ledger = Ledger(self.feed, world.ledger if world is not None else (), self.clock)
         self._tokens = Tokens(bot_token, app_token)
         self.socket_hub = SocketHub(self.feed, patience_s=ack_timeout_s, ping_s=ping_s)
         self._uploads = Uploads()
@@ -269,6 +270,7 @@ class Sandbox:
             world=self.world,
             paging=self._paging,
             night=self.night,
+            slack=SlackSwitches(self.faults, self.web_api),
         )
         app.add_routes(control.routes())
         app.add_routes(

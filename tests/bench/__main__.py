@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from tests.bench import acks, calls, dispatch, memory, messages, opening, phrases, terminal, timers
+from tests.bench import acks, calls, dispatch, memory, messages, opening, pages, phrases, terminal, timers
 
 BENCHES: dict[str, Callable[[bool], Awaitable[str]]] = {
     "opening": opening.measure,
@@ -18,6 +18,7 @@ BENCHES: dict[str, Callable[[bool], Awaitable[str]]] = {
     "dispatch": dispatch.measure,
     "phrases": phrases.measure,
     "timers": timers.measure,
+    "pages": pages.measure,
     "calls": calls.measure,
     "memory": memory.measure,
     "terminal": terminal.measure,

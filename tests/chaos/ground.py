@@ -123,6 +123,12 @@ class Replica(BotProcess):
         code = await self._process.wait()
         assert code == KILLED, f"the bot ended with {code}: {self._log.read_text('utf-8')[-3000:]}"
 
+    @property
+    def is_at_its_point(self) -> bool:
+        """It died or stopped there already."""
+        code = self._process.returncode if self._process else None
+        return code == KILLED or (code is None and _is_stopped(self.pid))
+
     async def until_stopped(self) -> None:
         """Wait until it stopped at its point."""
         while not _is_stopped(self.pid):  # noqa: ASYNC110 - nobody tells

@@ -283,7 +283,7 @@ class Story:
             counts["bookmark"] += len(room.bookmarks)
             counts["topic"] += room.topic.value.startswith(self._topic)
         counts["call"] = sum(entry.accepted for entry in self.world.twilio.ledger)
-        counts["alert"] = sum(entry.accepted and entry.what == "trigger" for entry in self.world.pagerduty.ledger)
+        counts["alert"] = sum(alert.pages for alert in self.world.pagerduty.incidents)
         live = len(self.world.clerk.live_sessions(USER))
         counts["session revoked"] = sum(row["status"] == 200 for row in self._revocations()) if live == 0 else SESSIONS - live
         return counts

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos import matrix
 from tests.chaos.matrix import Cell, How
 
-KILLED = ("commit.answered", "room.created", "posted.card", "page.accepted")
+KILLED = ("commit.answered", "room.created", "posted.card", "page.accepted", "settled.clock", "committed.page_failed")
 STOPPED = ("claimed.page",)
 
 
+@pytest.mark.timeout(240)
 async def test_nothing_is_lost_or_done_twice(redis_url: str) -> None:
     """``make chaos`` tries every point in both ways."""
     wanted: list[tuple[str, How]] = [*((point, "kill") for point in KILLED), *((point, "stop") for point in STOPPED)]

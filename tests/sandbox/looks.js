@@ -95,7 +95,9 @@
     const [one, other] = same ? [first.whole, second.whole] : [first.seen, second.seen];
     return { width: Math.min(one.right, other.right) - Math.max(one.left, other.left), height: Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) };
   };
-  const layerOf = (element) => ancestors(element).find((each) => each.popover || ["fixed"].includes(styleOf(each).position)) ?? null;
+  // What is meant to lie over the rest is compared with itself only.
+  const isLayer = (element) => element.popover || ["fixed", "absolute"].includes(styleOf(element).position);
+  const layerOf = (element) => ancestors(element).find(isLayer) ?? null;
   const placed = (things) => things.map((thing) => {
     const scroller = scrollerOf(thing.element);
     return { ...thing, scroller, whole: seen(thing.box, thing.element, scroller), seen: seen(thing.box, thing.element), layer: layerOf(thing.element) };

@@ -1,4 +1,4 @@
-"""Judges what a screen of the page looks like: whether anything is cut off or overlaps (``looks.js``), and what axe says about it.
+"""Judges the looks of a screen of the page: whether anything is cut off or overlaps (``looks.js``), and what axe says about it.
 
 Called by ``test_story*.py`` with a page of Playwright's. Nothing here knows what is on the screen.
 """
@@ -39,8 +39,3 @@ async def faults_of_layout(page: Any) -> list[str]:
     """What is cut off, too wide, or in the place of something else."""
     found: list[str] = await page.evaluate(FAULTS_IN_THE_LAYOUT)
     return found
-
-
-async def faults_of(page: Any) -> list[str]:
-    """Both. Call it when nothing is on its way to the screen."""
-    return [*await faults_of_layout(page), *await faults_by_axe(page)]

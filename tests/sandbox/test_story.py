@@ -58,6 +58,7 @@ async def test_an_outage_from_the_first_words_to_resolved(windows: DemoWindows) 
     await clerk.get_by_role("button", name="down").click()
     await expect(page.get_by_role("status").filter(has_text="1 switch is not good.")).to_be_visible()
     await windows.photograph(page, "clerk-is-down")
+    await page.get_by_role("button", name="Close the world panel").click()
 
     await open_the_room(page)
     card = card_of(page)
@@ -92,6 +93,7 @@ async def test_an_outage_from_the_first_words_to_resolved(windows: DemoWindows) 
     await expect(page.get_by_role("option", name="@engineering-lead")).to_be_visible()
     await windows.photograph(page, "a-command-is-completed")
     await box.press("Tab")
+    await box.press_sequentially("commander")
     await box.press("Enter")
     await expect(row(page, "is incident commander.")).to_contain_text("Only visible to you")
     await expect(card).to_contain_text(re.compile("Incident commander ?@Engineering lead"))
@@ -116,7 +118,7 @@ async def test_an_outage_from_the_first_words_to_resolved(windows: DemoWindows) 
 async def test_a_revoke_is_previewed_approved_and_done(windows: DemoWindows, sandbox: Sandbox) -> None:
     """A security incident by the form; a wrong user is refused beside the field; nothing happens before the confirmation."""
     require_axe()
-    page = await windows.open(DEVELOPER, "C0SUPPORT", panel="world")
+    page = await windows.open(DEVELOPER, "C0SUPPORT", panel="none")
     await write(page, "/incident")
     form = dialog_of(page, "Open an incident")
     await form.get_by_label("What is broken?").fill("unauthorized access detected")
@@ -144,7 +146,7 @@ async def test_a_revoke_is_previewed_approved_and_done(windows: DemoWindows, san
 
     run = page.get_by_role("main").get_by_role("article").filter(has_text="asked for by")
     await expect(run).to_contain_text("What would happen:")
-    approve = run.get_by_role("button", name=re.compile("^Revoke"))
+    approve = run.get_by_role("button", name="End 7 sessions")
     await expect(approve).to_be_visible()
     assert not [entry for entry in sandbox.world.ledger if "revoke" in str(entry)]  # type: ignore[union-attr]
     await windows.photograph(page, "the-preview")

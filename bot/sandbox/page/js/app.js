@@ -4,6 +4,7 @@ import { html, render, useEffect, useMemo, useState } from "./vendor/htm-preact-
 import { Client } from "./client.js";
 import { Composer } from "./composer.js";
 import { Dialog, Picker } from "./dialog.js";
+import { Guide } from "./guide.js";
 import { Icon } from "./icons.js";
 import { Avatar, MessageList, ThreadPane } from "./messages.js";
 import { Link, mrkdwn, unescapeSlack } from "./mrkdwn.js";
@@ -13,8 +14,6 @@ import { Sidebar, channelMark, channelTitle } from "./sidebar.js";
 import { Home, Views } from "./views.js";
 import { World } from "./world.js";
 import { readRoute } from "./workspace.js";
-
-const HINT_SEEN = "muster-sandbox-hint-dismissed";
 
 function Members({ client, channel, scope, onClose }) {
   const [chosen, setChosen] = useState([]);
@@ -64,17 +63,6 @@ function Profile({ client, scope }) {
   <//>`;
 }
 
-function Hint({ client }) {
-  const [shown, setShown] = useState(() => localStorage.getItem(HINT_SEEN) === null);
-  if (!shown) return null;
-  const support = [...client.state.channels.values()].find((channel) => channel.name === "support");
-  return html`<aside class="hint-card" aria-label="How to begin">
-    <p><strong>Try it:</strong> type <kbd>clerk down</kbd> in ${support ? html`<button type="button" class="linklike" onClick=${() => client.openChannel(support.id)}>#support</button>` : "#support"}, or <kbd>/incident clerk down</kbd> anywhere; then follow the link to the room.
-      Break things and move time under <em>World</em>; be somebody else with the faces on the left.</p>
-    <button type="button" class="icon-button" aria-label="Dismiss this hint" onClick=${() => { localStorage.setItem(HINT_SEEN, "1"); setShown(false); }}><${Icon} name="close" /></button>
-  </aside>`;
-}
-
 function Foot({ client, channel, scope }) {
   if (channel.is_archived) return html`<div class="composer-off">This channel is archived. It can be read, and nothing can be said in it.</div>`;
   if (channel.is_member === false && !channel.is_im) {
@@ -122,7 +110,7 @@ function App({ client }) {
     <main class="channel" aria-label="Conversation">
       ${state.route.home ? html`<${Home} client=${client} scope=${scope} onSidebar=${() => setSidebar(true)} />` : channel ? html`
         <${ChannelHead} client=${client} channel=${channel} scope=${scope} onSidebar=${() => setSidebar(true)} onWorld=${toggleWorld} worldOpen=${worldOpen} onPhones=${togglePhones} phonesOpen=${phonesOpen} />
-        <${Hint} client=${client} />
+        <${Guide} client=${client} />
         <${MessageList} client=${client} channel=${channel} scope=${scope} />
         <${Foot} client=${client} channel=${channel} scope=${scope} />` : html`<p class="empty">There is no channel to show.</p>`}
     </main>

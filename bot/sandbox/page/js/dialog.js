@@ -74,6 +74,8 @@ function moveFocus(event, root, selector) {
   entries[(next + entries.length) % entries.length].focus();
 }
 
+// What a popover shows is taken away once it is closed, not before: the browser gives the focus back only out of what is there.
+
 // items: [{label, description?, danger?, href?, onSelect}]
 export function Menu({ label, items, children, className = "icon-button", disabled = false, onOpen }) {
   const id = useId("menu");
@@ -94,9 +96,11 @@ export function Menu({ label, items, children, className = "icon-button", disabl
         if (event.newState === "open") {
           place(popover.current, button.current);
           onOpen?.();
+          setOpen(true);
         }
-        setOpen(event.newState === "open");
+        button.current.parentElement.classList.toggle("open", event.newState === "open"); // what shows on hovering stays while the menu is open
       }}
+      onToggle=${(event) => event.newState === "closed" && setOpen(false)}
       onKeyDown=${(event) => moveFocus(event, popover.current, "[role=menuitem]")}>
       ${open && items.map((item) => (item.href
         ? html`<a role="menuitem" class="menu-item" href=${item.href} target="_blank" rel="noopener noreferrer" onClick=${() => choose(item)}>${item.label}</a>`
@@ -151,9 +155,10 @@ export function Picker({ label, placeholder, groups, selected, multiple = false,
           popover.current.style.minWidth = `${button.current.offsetWidth}px`;
           atOpen.current = selected.join("\n");
           setFilter("");
+          setOpen(true);
         } else if (multiple && atOpen.current !== selected.join("\n")) onDone?.(selected);
-        setOpen(opening);
       }}
+      onToggle=${(event) => event.newState === "closed" && setOpen(false)}
       onKeyDown=${(event) => moveFocus(event, popover.current, "[role=option]")}>
       ${open && all.length > 7 && html`<input type="text" class="picker-filter" placeholder="Find…" aria-label=${`Find in ${label}`} value=${filter}
         onInput=${(event) => setFilter(event.target.value)}

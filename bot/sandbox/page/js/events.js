@@ -66,6 +66,11 @@ export const HANDLERS = {
     else workspace.loadWorld();
   },
 
+  // The ledger has grown up to this line; who shows it asks for what is new (ledger.js).
+  ledger(workspace, { last }) {
+    workspace.set({ ledgerLast: last });
+  },
+
   paging(workspace, { paging }) {
     workspace.set({ paging });
   },

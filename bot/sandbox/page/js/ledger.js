@@ -18,6 +18,9 @@ function useLines(client, fit) {
   const [lines, setLines] = useState(EMPTY);
   const held = useRef(lines);
   const asked = useRef(0);
+  const busy = useRef(false);
+  const again = useRef(false);
+  const latest = useRef(null); // the newest way to ask, with the filter that holds now
   const keep = (next) => {
     held.current = next;
     setLines(next);
@@ -27,12 +30,16 @@ function useLines(client, fit) {
   // `then(answer, lines)` makes the new lines; an answer that was overtaken by another question is dropped.
   const load = async (between, then) => {
     const number = ++asked.current;
+    busy.current = true;
     try {
       const answer = await ask(between);
       if (number === asked.current) keep({ ...then(answer, held.current), counts: answer.counts, trouble: null, loaded: true });
     } catch (error) {
       if (number === asked.current) keep({ ...held.current, trouble: error.message });
     }
+    if (number !== asked.current) return;
+    busy.current = false;
+    if (again.current) latest.current(); // the ledger has grown while the answer was under way
   };
   const newest = () => load({}, (answer) => ({ rows: answer.rows, earlier: answer.more, newest: true }));
   const earlier = () => load({ before: held.current.rows.at(-1).n }, (answer, { rows, newest: atTop }) => {
@@ -40,6 +47,8 @@ function useLines(client, fit) {
     return { rows: all.slice(-MOST), earlier: answer.more, newest: atTop && all.length <= MOST };
   });
   const newer = () => {
+    again.current = busy.current;
+    if (busy.current) return undefined;
     if (!held.current.rows.length) return newest();
     return load({ after: held.current.rows[0].n }, (answer, now) => {
       if (!now.newest) return now; // somebody reads further down: only the counts move
@@ -48,9 +57,10 @@ function useLines(client, fit) {
       return { rows: all.slice(0, MOST), earlier: now.earlier || all.length > MOST, newest: true };
     });
   };
+  latest.current = newer;
 
   useEffect(() => { if (client.state.connection === "open") newest(); }, [fit.provider, fit.errors, client.state.connection]);
-  useEffect(() => { if (held.current.loaded) newer(); }, [client.state.ledgerLast]);
+  useEffect(() => { if (client.state.ledgerLast) newer(); }, [client.state.ledgerLast]);
   return { lines, earlier, newest };
 }
 

@@ -15,6 +15,12 @@ export function countUnread(items, me, mark) {
   return items.filter((item) => Number(item.ts) > mark && item.user !== me && !item.local && !isSystem(item) && inChannel(item)).length;
 }
 
+// A list with all of these messages in their places, in one go: what is added replaces what has the same ts.
+export function merged(items, added) {
+  const id = (message) => `${message.ephemeral ? "e" : "m"}${message.ts}`;
+  return [...new Map([...items, ...added].map((message) => [id(message), message])).values()].sort(byTs);
+}
+
 // A list with this message in its place; one with the same ts is replaced.
 export function placed(items, message) {
   const at = items.findIndex((item) => item.ts === message.ts && Boolean(item.ephemeral) === Boolean(message.ephemeral));

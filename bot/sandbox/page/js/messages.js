@@ -102,6 +102,21 @@ class Message extends Component {
     this.setState({ broken: String(error) });
   }
 
+  // A button that was pressed is often gone in the next version of its message. Who works by keyboard goes on at its place.
+  getSnapshotBeforeUpdate() {
+    return this.base?.contains(document.activeElement) ? this.controls().indexOf(document.activeElement) : null;
+  }
+
+  componentDidUpdate(props, state, place) {
+    if (place === null || document.activeElement !== document.body) return;
+    const controls = this.controls();
+    controls[Math.min(Math.max(place, 0), controls.length - 1)]?.focus({ preventScroll: true });
+  }
+
+  controls() {
+    return [...this.base.querySelectorAll("button:enabled, a[href], input:enabled")].filter((control) => control.checkVisibility());
+  }
+
   render({ message, compact, channel, scope, client, inThread }, { broken }) {
     const user = author(message, scope);
     const at_s = Number(message.ts);
@@ -201,8 +216,8 @@ export function MessageList({ client, channel, scope, children }) {
   const box = useRef(null);
   const list = client.state.lists.get(channel.id);
   const items = list?.items ?? NONE;
-  const older = () => { if (list?.hasMore && !list.loading) client.loadMessages(channel.id, { older: true }); };
-  const { behind, far, toEnd } = useStick(box, items, channel.id, client.state.me, older);
+  const older = (much) => { if (list?.hasMore && !list.loading) client.loadMessages(channel.id, { older: true, ...much }); };
+  const { behind, far, toEnd } = useStick(box, items, channel.id, client.state.me, () => older());
   const { newAfter } = client.state;
   const reached = !list?.hasMore || Number(items[0]?.ts) <= newAfter?.ts; // what is new may begin further up than what is loaded
   const mark = newAfter?.channel === channel.id && reached ? newAfter.ts : null;
@@ -212,7 +227,7 @@ export function MessageList({ client, channel, scope, children }) {
     if (!sought || sought.channel !== channel.id || !list?.loaded) return;
     const found = box.current.querySelector(`[data-ts="${CSS.escape(sought.ts)}"]`);
     if (!found && list.hasMore && !list.error && Number(items[0]?.ts) > Number(sought.ts)) {
-      older();
+      older({ limit: 200 }); // the most that one answer holds
       return;
     }
     client.sought = null;
@@ -224,7 +239,7 @@ export function MessageList({ client, channel, scope, children }) {
     <div ref=${box} class="list" role="log" aria-label=${`Messages in ${channel.name ?? "this conversation"}`} tabindex="0">
       <div class="list-inner">
         ${children}
-        ${list?.hasMore && html`<div class="older"><button type="button" class="button" aria-busy=${list.loading ? "true" : null} onClick=${older}>Show older messages</button></div>`}
+        ${list?.hasMore && html`<div class="older"><button type="button" class="button" aria-busy=${list.loading ? "true" : null} onClick=${() => older()}>Show older messages</button></div>`}
         ${list?.error && html`<p class="empty" role="alert">${list.error}</p>`}
         ${list?.loaded && !items.length && !list.error && html`<p class="empty">Nothing here yet. Say the first word.</p>`}
         ${!list?.loaded && html`<p class="empty">Loading…</p>`}

@@ -4,14 +4,13 @@
 
 import { get } from "./api.js";
 import { HANDLERS } from "./events.js";
-import { countUnread, inChannel, isReply, placed } from "./lists.js";
+import { countUnread, inChannel, isReply, merged, placed } from "./lists.js";
 import { dropMarksAfter, onReadElsewhere, readMark, setReadMark } from "./read_marks.js";
 import { Stream } from "./stream.js";
 
 const PAGE = 50;
 const LONG_PAGE = 120; // for counting what is unread (shown up to 99+), and for going back
 const WHOLE_THREAD = 200; // the most that one answer holds
-const LEDGER_KEPT = 400;
 const key = (channel, ts) => `${channel} ${ts}`;
 
 export function readRoute() {
@@ -36,7 +35,7 @@ export class Workspace {
     this.gone = new Set(); // "channel ts" of deleted messages, so that an answer under way does not bring them back
     this.state = {
       ready: false, trouble: null, connection: "opening", route: readRoute(), team: null, me: null, users: new Map(), channels: new Map(), commands: [], shortcuts: [],
-      groups: [], home: null, homeTab: false, profile: null, newAfter: null, views: [], lists: new Map(), threads: new Map(), clockOffset_s: 0, epoch: 0, switches: null, paging: null, night: null, ledger: [], ledgerTrouble: null, notes: [],
+      groups: [], home: null, homeTab: false, profile: null, newAfter: null, views: [], lists: new Map(), threads: new Map(), clockOffset_s: 0, epoch: 0, switches: null, paging: null, night: null, ledgerLast: 0, notes: [],
     };
   }
 
@@ -175,12 +174,8 @@ export class Workspace {
       user, after,
       onEvent: (event) => this.receive(event),
       onLost: () => this.set({ connection: "lost" }),
-      onResumed: () => {
-        this.set({ connection: "open" });
-        this.loadLedger();
-      },
+      onResumed: () => this.set({ connection: "open" }),
       onBack: (state) => {
-        if (state.event_id < this.stream.after) this.set({ ledger: [] }); // another sandbox: it counts from the beginning
         this.adopt(state);
         this.loadWorld();
         if (this.state.route.thread) this.loadThread(this.state.route.channel, this.state.route.thread);
@@ -217,7 +212,7 @@ export class Workspace {
       const known = this.state.lists.get(channel)?.items ?? [];
       // What the stream has changed since the question was asked is newer than the answer.
       const changed = new Set(known.filter((item) => before.get(item.ts) !== item).map((item) => item.ts));
-      const items = messages.filter((message) => inChannel(message) && !changed.has(message.ts) && !this.gone.has(key(channel, message.ts))).reduce(placed, known);
+      const items = merged(known, messages.filter((message) => inChannel(message) && !changed.has(message.ts) && !this.gone.has(key(channel, message.ts))));
       this.setList(channel, { items, hasMore: has_more, loading: false, loaded: true, error: null });
       for (const reply of messages.filter(isReply)) this.keepReply(channel, reply);
     } catch (error) {
@@ -268,30 +263,13 @@ export class Workspace {
       const { switches } = await get("world");
       this.set({ switches });
     } catch (error) {
-      this.set({ switches: {}, ledgerTrouble: error.message });
-    }
-    await this.loadLedger();
-  }
-
-  async loadLedger() {
-    if (this.ledgerBusy) return;
-    this.ledgerBusy = true;
-    try {
-      const after = this.state.ledger.at(-1)?.n ?? 0;
-      const answer = await get("ledger", { after });
-      const rows = Array.isArray(answer) ? answer : [...(answer.calls ?? answer.ledger ?? []), ...(answer.deliveries ?? [])];
-      if (rows.length) this.set({ ledger: [...this.state.ledger, ...rows].sort((first, second) => first.n - second.n).slice(-LEDGER_KEPT), ledgerTrouble: null });
-    } catch (error) {
-      this.set({ ledgerTrouble: error.message });
-    } finally {
-      this.ledgerBusy = false;
+      this.set({ switches: {} });
+      this.note(error.message);
     }
   }
 
   receive(event) {
     HANDLERS[event.type]?.(this, event);
-    clearTimeout(this.ledgerTimer); // whatever happened, the ledger has probably grown
-    this.ledgerTimer = setTimeout(() => this.loadLedger(), 150);
   }
 
   patchChannel(id, patch) {
