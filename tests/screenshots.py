@@ -34,8 +34,8 @@ TALL = {"width": 1280, "height": 1480}
 NARROW = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 READY_S = 20.0
-NIGHT_STEP_S = 20.0
-NIGHT_STEPS = 3 * 60
+NIGHT_STEP_S = 15.0
+NIGHT_STEPS = 4 * 60
 WORDS = "auth not working"
 TO_TOP = """article => {
   let list = article.parentElement;

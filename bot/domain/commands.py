@@ -185,6 +185,7 @@ class RecordFollowed:
     wanted: Literal["open", "acknowledged", "over"]
     ended: bool
     failure: str = ""
+    taken_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

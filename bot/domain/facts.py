@@ -295,6 +295,8 @@ class PageFollowed(_Value):
     wanted: Literal["open", "acknowledged", "over"]
     ended: bool
     """Nothing more will come."""
+    taken_back: bool = False
+    """It was still ringing when somebody acknowledged: nobody took it."""
 
 
 class Acknowledged(_Value):

@@ -92,6 +92,10 @@ class Page:
     """What the provider was told, or looked at: "open", "acknowledged", "over"."""
     ended: bool = False
     """Nothing more will come of it."""
+    taken_back: bool = False
+    """It was ringing when somebody acknowledged: nobody took it."""
+    is_former: bool = False
+    """Of before a reopening: its provider has to be told that that is over."""
     failure: str = ""
     passing: bool = False
     exhausted: bool = False
@@ -177,6 +181,8 @@ class Incident:
     generation: int = 1
     """Grows when somebody acknowledges, when that lapses, when it ends and when it is reopened."""
     ladder_started_at: datetime
+    ladder_passed_s: int = 0
+    """The ladder runs as if so many of its seconds had passed when it started."""
     open_since: datetime
     """When it was opened, or reopened last."""
     status_changed: Moment | None = None
@@ -378,23 +384,24 @@ def _status_changed(incident: Incident, entry: Entry, fact: facts.StatusChanged)
         severity_since=entry.at,
         impacts=dict.fromkeys(incident.impacts, entry.at),
         raised={},
-        pages=(),
+        pages=tuple(replace(page, is_former=True) for page in incident.pages if page.follows and not page.ended),
         generation=incident.generation + 1,
         ladder_started_at=entry.at,
+        ladder_passed_s=0,
         open_since=entry.at,
     )
 
 
 def _severity_changed(incident: Incident, entry: Entry, fact: facts.SeverityChanged) -> Incident:
-    """A ladder that did not run, or only in business hours, begins to run at once as if the last level that was reached had been
-    told just now: nobody's turn is over yet."""
+    """A ladder that did not run, or in business hours only, begins to run as if the last level that was reached had been told just
+    now: nobody's turn is over yet."""
     changed = replace(incident, severity=fact.severity, severity_since=entry.at)
-    starts_now = incident.response.page != "at_once" and changed.response.page == "at_once"
-    if not starts_now:
+    modes = ("never", "business_hours", "at_once")
+    if modes.index(changed.response.page) <= modes.index(incident.response.page):
         return changed
     reached = {raised.alarm.level for raised in incident.raised.values()}
     passed_s = max((level.after_s for level in incident.plan.levels if level.level in reached), default=0)
-    return replace(changed, ladder_started_at=entry.at - timedelta(seconds=passed_s))
+    return replace(changed, ladder_started_at=entry.at, ladder_passed_s=passed_s)
 
 
 def _role_assigned(incident: Incident, entry: Entry, fact: facts.RoleAssigned) -> Incident:
@@ -533,7 +540,9 @@ def _page_failed(incident: Incident, entry: Entry, fact: facts.PageFailed) -> In
     pages = [replace(one, ended=True) if (one.key, one.contact_id, one.via) == same else one for one in incident.pages]
     changed = replace(incident, pages=(*pages, page))
     raised = incident.raised.get(fact.key)
-    return _told(changed, entry) if raised is None or raised.alarm.kind in ("page", "check_in") else changed
+    known = any(one.exhausted for one in incident.attempts(fact.key, fact.contact_id))
+    is_news = not known and (raised is None or raised.alarm.kind in ("page", "check_in"))
+    return _told(changed, entry) if is_news else changed
 
 
 def _page_followed(incident: Incident, entry: Entry, fact: facts.PageFollowed) -> Incident:
@@ -542,7 +551,8 @@ def _page_followed(incident: Incident, entry: Entry, fact: facts.PageFollowed) -
     def told(page: Page) -> Page:
         if (page.key, page.contact_id, page.via) != same or page.failure:
             return page
-        return replace(page, followed=page.followed | {fact.wanted}, ended=page.ended or fact.ended)
+        taken_back = page.taken_back or fact.taken_back
+        return replace(page, followed=page.followed | {fact.wanted}, ended=page.ended or fact.ended, taken_back=taken_back)
 
     return replace(incident, pages=tuple(told(page) for page in incident.pages))
 
@@ -569,7 +579,6 @@ def _acknowledgement_lapsed(incident: Incident, entry: Entry, fact: facts.Acknow
     raised = incident.raised
     if following is None:
         raised = {key: one for key, one in raised.items() if not one.alarm.level}
-    passed = timedelta(seconds=following.after_s if following else 0)
     return _told(
         incident,
         entry,
@@ -578,7 +587,8 @@ def _acknowledgement_lapsed(incident: Incident, entry: Entry, fact: facts.Acknow
         checked_in_at=None,
         raised=raised,
         generation=incident.generation + 1,
-        ladder_started_at=entry.at - passed,
+        ladder_started_at=entry.at,
+        ladder_passed_s=following.after_s if following else 0,
     )
 
 

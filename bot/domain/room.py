@@ -138,7 +138,7 @@ def _sent_before_the_room(incident: Incident, page: Page) -> bool:
 def _handles(incident: Incident) -> Iterator[str]:
     """Who belongs into the room by the files: the first level at once, whoever is paged, and whom the severity wants there.
 
-    These last ones not before somebody has confirmed that there is something: all hands are not called for a typing error.
+    These last ones never in a private one, and not before somebody has confirmed that there is something: all hands are not called for a typing error.
     """
     called: list[str] = []
     if incident.plan.levels and incident.response.page != "never":
@@ -148,7 +148,7 @@ def _handles(incident: Incident) -> Iterator[str]:
             called.extend(raised.contact_ids)
             if raised.contact and raised.contact.slack:
                 yield raised.contact.slack
-    if incident.status is not Status.TRIAGE:
+    if incident.status is not Status.TRIAGE and not incident.private:
         called.extend(incident.response.invite)
     for identity in called:
         contact = incident.plan.people.get(identity)

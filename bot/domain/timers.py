@@ -8,7 +8,7 @@ happens when something is due is decided in ``bot.domain.decisions.paging``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -87,7 +87,7 @@ def _levels(incident: Incident) -> Iterator[Waiting]:
             continue
         if incident.acknowledged and level.until != UNTIL_OVER:
             continue
-        due_at = _in_hours(incident, level, incident.ladder_started_at, level.after_s)
+        due_at = _in_hours(incident, level, incident.ladder_started_at, max(0, level.after_s - incident.ladder_passed_s))
         if brought_forward:
             due_at = min(due_at, _in_hours(incident, level, brought_forward, 0))
         brought_forward = None
@@ -154,6 +154,15 @@ def _conditions(incident: Incident) -> Iterator[Waiting]:
         ]
         if moments:
             yield Waiting(alarm=alarm, due_at=_after_triage(incident, alarm, min(moments)))
+            continue
+        told = {
+            identity for raised in incident.raised.values() if raised.alarm.id == alarm.id for identity in raised.alarm.notify
+        }
+        missing = tuple(identity for identity in alarm.notify if identity not in told)
+        became = [moment for trigger in alarm.when if (moment := _true_since(incident, trigger))]
+        if missing and became:  # whom only the plan of a runbook has that was chosen later
+            due_at = _in_hours(incident, alarm, min(became), alarm.after_s)
+            yield Waiting(alarm=alarm.model_copy(update={"notify": missing}), due_at=_after_triage(incident, alarm, due_at))
 
 
 def _true_since(incident: Incident, trigger: Trigger) -> datetime | None:
@@ -294,35 +303,44 @@ def is_wanted(incident: Incident, raised: Raised) -> bool:
         return False
     if raised.alarm.kind == "check_in":
         return is_asking(incident, raised.key)
+    if raised.alarm.kind == "page" and not raised.by and incident.response.page == "never":
+        return False
     stopped = incident.acknowledged is not None and raised.alarm.until != UNTIL_OVER
     return not stopped
 
 
 def _page_tasks(incident: Incident) -> Iterator[TaskRequest]:
     places: Counter[datetime] = Counter()
+    tried: dict[tuple[str, str], list[Page]] = {}
+    for page in incident.pages:
+        tried.setdefault((page.key, page.contact_id), []).append(page)
     for raised in incident.raised.values():
         first = places[raised.at]
         places[raised.at] += len(raised.contact_ids)
         if not is_wanted(incident, raised):
             continue
         for place, contact_id in enumerate(raised.contact_ids, start=first):
-            attempts = incident.attempts(raised.key, contact_id)
+            attempts = tried.get((raised.key, contact_id), [])
             due_at = _page_due_at(raised, attempts)
+            if due_at and raised.alarm.kind == "page" and not raised.by:
+                due_at = _in_hours(incident, raised.alarm, due_at, 0)
             if due_at:
                 due_at += timedelta(milliseconds=place if not attempts else 0)  # in their order, where many are due at once
                 yield page_task(incident.id, raised.key, contact_id, raised.generation, len(attempts) + 1, due_at)
 
 
-def _page_due_at(raised: Raised, attempts: tuple[Page, ...]) -> datetime | None:
+def _page_due_at(raised: Raised, attempts: Sequence[Page]) -> datetime | None:
     """When a contact is to be tried next; None: they were reached, or no way to them is worth another try."""
     if not attempts:
         return raised.at
     last = attempts[-1]
     if not last.failure:
-        return None
+        return last.at if last.taken_back else None
     if not last.exhausted:
         return last.at
-    if any(page.passing for page in attempts):
+    newest = {page.via: page for page in attempts}
+    ways = [page for via, page in newest.items() if via] or [last]
+    if any(page.passing for page in ways):
         rounds = sum(page.exhausted for page in attempts)
         return last.at + timedelta(seconds=min(LONGEST_ROUND_S, NEXT_ROUND_S * 2 ** min(rounds - 1, 10)))
     return None
@@ -349,7 +367,7 @@ def is_settled(incident: Incident, page: Page) -> bool:
 
 def _fate(incident: Incident, page: Page) -> tuple[str, datetime]:
     """(what its provider should know, since when)."""
-    if incident.is_over:
+    if incident.is_over or page.is_former:
         return "over", max(page.at, incident.status_changed.at if incident.status_changed else incident.opened.at)
     if incident.acknowledged and is_settled(incident, page):
         return "acknowledged", max(page.at, incident.acknowledged.at)

@@ -47,8 +47,8 @@ class PagerDutyWay:
         if wanted == "acknowledged":
             await self._events.send("acknowledge", reference, before_sending=guard(summons.lease))
             return Followed(state="acknowledged")
-        if self._rest is None:
-            return Followed(state="pending")
+        if self._rest is None:  # nobody can be asked; it will be told what becomes of the incident
+            return Followed(state="closed")
         incident = await self._rest.find_incident(reference)
         if incident is None or incident.status == "triggered":
             return Followed(state="pending")

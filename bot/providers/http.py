@@ -15,13 +15,15 @@ import base64
 import contextlib
 import functools
 import importlib
+import importlib.util
 import json
 import logging
 import re
 import socket
 import ssl
+import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -86,8 +88,22 @@ class Reply:
     request: str
 
 
+_MOST_IN_A_POOL = 8
+_MOST_POOLS = 8
+"""For each request httpcore walks through all connections and all waiting requests of its pool, several times: 64 at once in one
+pool cost some 10 ms of CPU each, in eight pools 1.5 ms. A thousand pages at once are paid from this."""
+
+
+@dataclass
+class _Pool:
+    """One client with its connections; ``in_flight`` calls use it now."""
+
+    client: httpx.AsyncClient
+    in_flight: int = 0
+
+
 class ProviderHttp:
-    """HTTP with one provider: a connection pool, a total deadline per call in seconds, and a limit in bytes per reply.
+    """HTTP with one provider: connection pools, a total deadline per call in seconds, and a limit in bytes per reply.
 
     Redirects are not followed, proxies of the environment are not used, compressed replies are not
     accepted (a small one can grow without limit). A read whose connection breaks is tried a second time at once,
@@ -113,7 +129,7 @@ class ProviderHttp:
         self._detail = detail or (lambda _body: ErrorDetail())
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        self._client: httpx.AsyncClient | None = None
+        self._pools: list[_Pool] = []
         for name in _HTTP_LOGGERS:  # at INFO httpx writes full URLs, and a query may carry what no log should have
             logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -215,14 +231,14 @@ class ProviderHttp:
 
     async def aclose(self) -> None:
         """Close the connections; the next call would open new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        pools, self._pools = self._pools, []
+        for pool in pools:
+            await pool.client.aclose()
 
     async def _exchange(self, method: str, url: str, given: dict[str, Any], request: str) -> Reply:
         started_at = time.perf_counter()
         body = bytearray()
-        async with self._open_client().stream(method, url, **given) as response:
+        async with self._lent() as client, client.stream(method, url, **given) as response:
             self._refuse_encoding(response.headers.get("content-encoding", ""), request)
             self._refuse_size(_declared_bytes(response.headers.get("content-length")), request)
             async for chunk in response.aiter_raw():
@@ -241,16 +257,28 @@ class ProviderHttp:
         own = self.endpoint.wait_header
         return parse_retry_after(headers.get("retry-after") or (headers.get(own) if own else None))
 
-    def _open_client(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                headers=self._headers,
-                timeout=httpx.Timeout(self._timeout_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)),
-                verify=tls_context(),
-                trust_env=False,
-                follow_redirects=False,
-            )
-        return self._client
+    @contextlib.asynccontextmanager
+    async def _lent(self) -> AsyncIterator[httpx.AsyncClient]:
+        """The first client that is not busy; where all are, one more, and the least busy one when there are enough of them."""
+        pool = next((one for one in self._pools if one.in_flight < _MOST_IN_A_POOL), None)
+        if pool is None and len(self._pools) < _MOST_POOLS:
+            pool = _Pool(self._make_client())
+            self._pools.append(pool)
+        pool = pool or min(self._pools, key=lambda one: one.in_flight)
+        pool.in_flight += 1
+        try:
+            yield pool.client
+        finally:
+            pool.in_flight -= 1
+
+    def _make_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers=self._headers,
+            timeout=httpx.Timeout(self._timeout_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)),
+            verify=tls_context(),
+            trust_env=False,
+            follow_redirects=False,
+        )
 
     def _refuse_encoding(self, encoding: str, request: str) -> None:
         if encoding.strip().casefold() not in ("", "identity"):
@@ -332,6 +360,8 @@ def prepare() -> None:
 
     `bot.app` calls it at start-up: the first incident must not wait for certificates and imports.
     """
+    if importlib.util.find_spec("sniffio") is None:  # httpcore asks for it at every lock; a module that is not there costs 0.2 ms
+        sys.modules["sniffio"] = None  # type: ignore[assignment] # says so at once
     httpx.AsyncHTTPTransport(verify=tls_context())  # imports httpcore
     with contextlib.suppress(ImportError):  # httpcore imports it when it first connects
         importlib.import_module("anyio._backends._asyncio")

@@ -103,7 +103,7 @@ class PagerDutyEvents:
             remedy=f"check {PAGERDUTY_ROUTING_KEY}: the integration key of an Events API v2 integration that is enabled"
             if about_key or not said
             else f"check {PAGERDUTY_ROUTING_KEY}, and report this to who runs Muster when the key is right",
-            code="http_400",
+            code="invalid_key" if about_key else "http_400",
         )
 
 

@@ -210,7 +210,7 @@ def _key(row: Mapping[str, Any]) -> str:
     """Of a message to Slack: the key under which the bot sends it at most once."""
     metadata = (row.get("arguments") or {}).get("metadata")
     try:
-        known = json.loads(metadata) if isinstance(metadata, str) else metadata
+        known: Any = json.loads(metadata) if isinstance(metadata, str) else metadata
         return str(known["event_payload"]["key"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -141,8 +141,14 @@ class AuditPerformer:
                 "Look at the log of every muster serve, and whether enough of them run."
             )
             troubles.append(Trouble(kind="overdue", text=text))
-        incidents = await self._desk.active()
-        booked = [identity for incident in incidents for identity in await self._mend(incident)]
+        survey = await self._desk.survey()
+        if survey.unreadable:
+            text = (
+                f"{_listed(survey.unreadable)} cannot be read by this version of Muster, which does nothing for "
+                f"{'it' if len(survey.unreadable) == 1 else 'them'}. Bring every muster serve to the newest version."
+            )
+            troubles.append(Trouble(kind="unreadable", text=text))
+        booked = [identity for incident in survey.incidents for identity in await self._mend(incident)]
         if booked:
             text = (
                 f"{_listed(booked)} {'was' if len(booked) == 1 else 'were'} not booked any more and "

@@ -22,7 +22,7 @@ from bot.domain.commands import Command, Declaration, DeclareAgain, OpenIncident
 from bot.domain.decide import decide
 from bot.domain.decisions.base import Context, Decision, open_key
 from bot.domain.decisions.opening import incident_id as id_of
-from bot.domain.errors import ConflictError, UnknownOutcome, UserError
+from bot.domain.errors import ConflictError, UnknownEntryError, UnknownOutcome, UserError
 from bot.domain.incident import Incident, digest_of, fold, version_of
 from bot.domain.tasks import NO_INCIDENT, TaskRequest
 from bot.domain.timeline import Entry, chain
@@ -64,6 +64,14 @@ class Declared:
     incident: Incident
     new: bool
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What goes on; ``unreadable`` are the ids of what only a newer version can read."""
+
+    incidents: list[Incident]
+    unreadable: list[str]
 
 
 class Desk:
@@ -117,9 +125,24 @@ class Desk:
         return await self.load(identity, fresh=fresh) if identity else None
 
     async def active(self) -> list[Incident]:
-        """The incidents that are not over, oldest first."""
-        found = [await self.load(identity) for identity in await self._store.active_ids()]
-        return [incident for incident in found if incident]
+        """The incidents that are not over and can be read, oldest first."""
+        return (await self.survey()).incidents
+
+    async def survey(self) -> Survey:
+        """The incidents that are not over, oldest first, and the ids of those that this version cannot read: one of them must
+        not hide the others."""
+        found: list[Incident] = []
+        unreadable: list[str] = []
+        for identity in await self._store.active_ids():
+            try:
+                incident = await self.load(identity)
+            except UnknownEntryError as error:
+                self._log.error("incident_unreadable", incident_id=identity, error=str(error))
+                unreadable.append(identity)
+                continue
+            if incident:
+                found.append(incident)
+        return Survey(incidents=found, unreadable=unreadable)
 
     async def wait_until(self, incident_id: str, done: Callable[[Incident], bool], *, most_s: float) -> Incident:
         """The incident as soon as ``done`` says so, or as it is after ``most_s`` seconds.

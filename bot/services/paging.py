@@ -19,7 +19,7 @@ from bot.domain.escalation import Contact, Way
 from bot.domain.incident import Incident, Page, Raised
 from bot.domain.lifecycle import LABELS
 from bot.domain.plan import QUIET, Alarm
-from bot.domain.timers import CONTACT_PREFIX, is_wanted
+from bot.domain.timers import CONTACT_PREFIX, LONGEST_ROUND_S, is_wanted
 from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk
 from bot.services.ports import Clock, PageWay, Summons, Task
@@ -29,6 +29,12 @@ MOST_TRIES = 3
 """What a provider cannot do so often, in some ten seconds, is left to the next way; this one is tried again after the last."""
 MOST_WAIT_S = 10.0
 """A provider that asks for more patience than that is left alone for the next way."""
+OUR_CREDENTIALS = frozenset(
+    {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "missing_scope"}
+    | {"unauthorized", "forbidden", "payment_required", "invalid_key"}
+)
+"""Codes of refusals that are about Muster's own token or key, not about the person."""
+MEND_WAIT_S = 60.0
 MENTION_WAIT_S = 0.5
 """Who was called by phone is mentioned in the room, too; what Slack does not say in this time is left out."""
 FOLLOW_EVERY_S = 10.0
@@ -87,7 +93,9 @@ class PagePerformer:
         except PermanentError as error:
             return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error)))
         except (TemporaryError, UnknownOutcome) as error:
-            if patient or not _is_enough(task, error):
+            if patient:
+                raise _with_patience(error, alone=True) from error
+            if not _is_enough(task, error):
                 raise
             return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error), passing=True))
         untried, reasons = self._untried(incident, raised, contact_id, contact)
@@ -100,9 +108,14 @@ class PagePerformer:
         try:
             accepted = await self._ways[way].send(await self._summons(task, incident, raised, contact, way))
         except PermanentError as error:
-            return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=False))
+            ours = error.code in OUR_CREDENTIALS  # somebody may mend that, and then the page must go out
+            if ours and patient:
+                raise TemporaryError(str(error), retry_after_s=MEND_WAIT_S) from error
+            return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=ours))
         except (TemporaryError, UnknownOutcome) as error:
-            if patient or not _is_enough(task, error):
+            if patient:
+                raise _with_patience(error, alone=len(untried) == 1) from error
+            if not _is_enough(task, error):
                 raise
             return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=True))
         crashpoint("page.accepted")
@@ -201,8 +214,9 @@ class PagePerformer:
         contact_id, since = str(task.data["contact_id"]), task.due_at - timedelta(seconds=5)
         look_first = task.attempt > 1
         if look_first and way is Way.PHONE and self._going_on:
-            this = (incident.id, raised.key, contact_id)
-            look_first = not any(_may_have_called(other, contact, since, but=this) for other in await self._going_on())
+            look_first = not await self._is_called_elsewhere(
+                self._going_on, contact, since, but=(incident.id, raised.key, contact_id)
+            )
         return summons_of(
             incident,
             raised,
@@ -214,6 +228,16 @@ class PagePerformer:
             room_url=self._room_url(incident),
             task=task,
         )
+
+    async def _is_called_elsewhere(
+        self, going_on: GoingOn, contact: Contact, since: datetime, *, but: tuple[str, str, str]
+    ) -> bool:
+        try:
+            others = await going_on()
+        except MusterError as error:  # that cannot be known just now; a fault of another incident must not stop this page
+            self._log.warning("other_incidents_unknown", error=str(error))
+            return False
+        return any(_may_have_called(other, contact, since, but=but) for other in others)
 
 
 def _may_have_called(other: Incident, contact: Contact, since: datetime, *, but: tuple[str, str, str]) -> bool:
@@ -269,6 +293,14 @@ def _is_enough(task: Task, error: TemporaryError | UnknownOutcome) -> bool:
     """It was tried often enough for now, or the wait that is asked for is too long."""
     wait_s = error.retry_after_s if isinstance(error, TemporaryError) else None
     return task.attempt >= MOST_TRIES or (wait_s or 0) > MOST_WAIT_S
+
+
+def _with_patience(error: TemporaryError | UnknownOutcome, *, alone: bool) -> TemporaryError | UnknownOutcome:
+    """The error to try again after, when all ways are tried in turn: one provider's wait holds no other way back. Where there is
+    no other (``alone``) it is waited for, but not longer than between two rounds."""
+    if isinstance(error, UnknownOutcome) or error.retry_after_s is None:
+        return error
+    return TemporaryError(str(error), retry_after_s=min(error.retry_after_s, LONGEST_ROUND_S) if alone else None)
 
 
 def _nothing_left(incident: Incident, raised: Raised, contact: Contact) -> str:
@@ -375,9 +407,14 @@ class FollowPerformer:
         self._desk = desk
         self._duty = duty
         self._clock = clock
+        self._log = structlog.get_logger("muster.pages")
 
     async def __call__(self, task: Task, incident: Incident) -> Performed:
-        """What became of the page; asked again in a while when nobody knows yet."""
+        """What became of the page; asked again in a while when nobody knows yet. What the provider refuses for good, or cannot
+        say for ``FOLLOW_MOST_S``, is not asked any more.
+
+        Raises: TemporaryError and UnknownOutcome, to be tried again.
+        """
         key, contact_id, via = str(task.data["key"]), str(task.data["contact_id"]), str(task.data["via"])
         wanted: Literal["open", "acknowledged", "over"] = task.data["wanted"]
         sent = [page for page in incident.attempts(key, contact_id) if page.via == via and not page.failure and not page.ended]
@@ -386,7 +423,14 @@ class FollowPerformer:
             return Performed(command=_followed(task, ended=True))
         page = sent[-1]
         summons = _summons_of(task, incident, page)
-        followed = await way.follow(page.reference, summons, wanted=wanted)
+        try:
+            followed = await way.follow(page.reference, summons, wanted=wanted)
+        except PermanentError as error:
+            return self._given_up(task, error, wanted)
+        except (TemporaryError, UnknownOutcome) as error:
+            if self._clock.now() - _wanted_since(incident, page, wanted) <= timedelta(seconds=FOLLOW_MOST_S):
+                raise
+            return self._given_up(task, error, wanted)
         match followed.state:
             case "pending" if self._clock.now() - page.at > timedelta(seconds=FOLLOW_MOST_S):
                 return Performed(command=_followed(task, ended=wanted == "over"))
@@ -399,14 +443,34 @@ class FollowPerformer:
                 return Performed(command=_followed(task, ended=False))
             case "failed":
                 return Performed(command=_followed(task, ended=True, failure=followed.reason))
+            case "closed" if (
+                wanted == "open" and way.way is Way.PAGERDUTY and followed.reason and page.kind in ("page", "check_in")
+            ):
+                await self._acknowledge(incident, page, summons.contact, followed.by)  # whoever resolved it there has seen it
+                return Performed(command=_followed(task, ended=False))
             case _:
-                return Performed(command=_followed(task, ended=followed.state == "answered" or wanted == "over"))
+                taken_back = via == Way.PHONE and wanted == "acknowledged" and followed.state == "closed"
+                ended = followed.state == "answered" or wanted == "over"
+                return Performed(command=_followed(task, ended=ended, taken_back=taken_back))
+
+    def _given_up(self, task: Task, error: MusterError, wanted: str) -> Performed:
+        """That it is over is still told when it is: another key, or another address, may answer that."""
+        self._log.error("follow_given_up", via=str(task.data["via"]), wanted=wanted, reason=str(error))
+        return Performed(command=_followed(task, ended=wanted == "over"))
 
     async def _acknowledge(self, incident: Incident, page: Page, contact: Contact, email: str) -> None:
         by = await who_acknowledged(self._duty, page.contact_id, contact, email)
         if by.startswith(CONTACT_PREFIX) and len(page.user_ids) == 1 and not email:
             by = page.user_ids[0]  # whoever was on duty when it was sent
         await acknowledge_elsewhere(self._desk, incident, by=by, via=page.via)
+
+
+def _wanted_since(incident: Incident, page: Page, wanted: str) -> datetime:
+    """Since when there is something to ask, or to tell, about a page."""
+    if wanted == "open":
+        return page.at
+    moments = (page.at, *(moment.at for moment in (incident.acknowledged, incident.status_changed) if moment))
+    return max(moments)
 
 
 def _summons_of(task: Task, incident: Incident, page: Page) -> Summons:
@@ -452,7 +516,7 @@ async def acknowledge_elsewhere(desk: Desk, incident: Incident, *, by: str, via:
     return True
 
 
-def _followed(task: Task, *, ended: bool, failure: str = "") -> RecordFollowed:
+def _followed(task: Task, *, ended: bool, failure: str = "", taken_back: bool = False) -> RecordFollowed:
     return RecordFollowed(
         key=str(task.data["key"]),
         contact_id=str(task.data["contact_id"]),
@@ -460,4 +524,5 @@ def _followed(task: Task, *, ended: bool, failure: str = "") -> RecordFollowed:
         wanted=task.data["wanted"],
         ended=ended,
         failure=failure,
+        taken_back=taken_back,
     )

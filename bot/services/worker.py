@@ -39,6 +39,8 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 LONGEST_PASSING_RETRY_S = 15.0
 """What passes by itself is asked again this often at least: a page must not wait for a minute when Slack is back."""
+UNREAD_RETRY_S = 2.0
+"""What this version cannot read is handed to whoever can: a newer replica, while a deployment is under way."""
 _PASSING = (TemporaryError, UnknownOutcome)
 
 
@@ -260,8 +262,10 @@ class Worker:
         delay_s = min(longest_s, FIRST_RETRY_S * 2 ** min(task.attempt - 1, 10))
         if isinstance(error, TemporaryError) and error.retry_after_s is not None:
             delay_s = error.retry_after_s
-        elif isinstance(error, PermanentError | UnknownEntryError):
+        elif isinstance(error, PermanentError):
             delay_s = LONGEST_RETRY_S
+        elif isinstance(error, UnknownEntryError):
+            delay_s = UNREAD_RETRY_S
         self._log.warning("task_retried", attempt=task.attempt, delay_s=delay_s, error=str(error))
         try:
             await self._tasks.release(task, delay_s=delay_s)

@@ -9,6 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import structlog
+from pydantic import ValidationError
+
 from bot.domain.duty import Cover, covered_by, on_duty
 from bot.domain.errors import MusterError, PermanentError
 from bot.domain.escalation import Contact, PagerDutyOnCall, Rotation
@@ -38,6 +41,7 @@ class DutyRoster:
         self._people = people
         self._covers = covers
         self._on_call = on_call
+        self._log = structlog.get_logger("muster.pages")
 
     async def find(self, rotation_id: str, incident: Incident | None = None) -> Contact:
         """Whoever is on duty now, by the files as they are now: a rotation that was corrected is corrected at once. One that is
@@ -75,11 +79,14 @@ class DutyRoster:
         for contact in self._desk.catalog.contacts.values():
             if email and email.casefold() in ((contact.email or "").casefold(), (contact.slack or "").casefold()):
                 return contact
-        return Contact(id=rotation.id, name=name[:100] or rotation.name, email=email or None, slack=email or None, pagerduty=True)
+        return _person_of_pagerduty(rotation, name, email)
 
     async def _person(self, user_id: str) -> Contact:
         """A user of Slack as the files know them, else as one who can be told something in Slack."""
         contacts = [contact for contact in self._desk.catalog.contacts.values() if contact.slack]
+        written = next((contact for contact in contacts if contact.slack == user_id), None)
+        if written:  # Slack need not be asked
+            return written
         for contact, is_them in zip(contacts, await asyncio.gather(*(self._is(one, user_id) for one in contacts)), strict=True):
             if is_them:
                 return contact
@@ -88,7 +95,8 @@ class DutyRoster:
     async def _is(self, contact: Contact, user_id: str) -> bool:
         try:
             return await self._people.resolve(str(contact.slack)) == (user_id,)
-        except MusterError:  # who cannot be looked up is not known to be them
+        except MusterError as error:  # who cannot be looked up is not known to be them
+            self._log.warning("contact_unknown", contact=contact.id, error=str(error))
             return False
 
     async def contact_of(self, user_id: str) -> Contact:
@@ -104,3 +112,18 @@ class DutyRoster:
         except PermanentError:
             return None
         return found[0] if len(found) == 1 else None
+
+
+def _person_of_pagerduty(rotation: Rotation, name: str, email: str) -> Contact:
+    """Somebody who is in no file. What PagerDuty holds and no contact could have is left out: they are woken by PagerDuty still."""
+    wishes = (
+        {"name": name, "email": email or None, "slack": email or None},
+        {"name": rotation.name, "email": email or None, "slack": email or None},
+        {"name": name},
+    )
+    for fields in wishes:
+        try:
+            return Contact(id=rotation.id, pagerduty=True, **fields)
+        except ValidationError:
+            continue
+    return Contact(id=rotation.id, name=rotation.name, pagerduty=True)

@@ -7,6 +7,7 @@ believed for ``FRESH_S``; when Slack cannot be asked, an older reading is better
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,8 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._groups: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._emails: dict[str, tuple[float, str]] = {}
-        """(when it was asked, the user; "": nobody has this address)."""
+        """(when it was asked, the user; "": nobody has this address). What was only read in passing was never asked: it serves
+        while Slack cannot be."""
         self._reading = asyncio.Lock()
         self._read_at: float | None = None
         """When everybody was read, by the monotonic clock; None: never."""
@@ -81,7 +83,10 @@ class People:
             if self._read_at is not None and time.monotonic() - self._read_at < FRESH_S:
                 return
             async for user in self._slack.each("users.list", "members", most_pages=MOST_PAGES, limit=PAGE):
-                self._keep(person_from(user))
+                person = self._keep(person_from(user))
+                email = str((user.get("profile") or {}).get("email") or "").casefold()
+                if email and not person.is_gone:
+                    self._emails.setdefault(email, (-math.inf, person.id))
             self._read_at = time.monotonic()
 
     async def get(self, user_id: str) -> Person:
@@ -119,6 +124,11 @@ class People:
                 await self._read_everybody()
             except PermanentError as error:  # without users:read there are still the groups
                 unread = error
+            except MusterError:
+                known = self._groups.get(handle)
+                if known:
+                    return known[1]
+                raise
             named = self._named(handle)
         if named:
             return named
@@ -154,6 +164,10 @@ class People:
                 raise
             self._emails[email.casefold()] = (time.monotonic(), "")
             raise _no_such_address(email) from error
+        except MusterError:
+            if known and known[1]:
+                return known[1]
+            raise
         person = self._keep(person_from(answer["user"]))
         self._emails[email.casefold()] = (time.monotonic(), person.id)
         return person.id
@@ -165,7 +179,14 @@ class People:
         known = self._groups.get(handle)
         if known and time.monotonic() - known[0] < GROUP_FRESH_S:
             return known[1]
-        users = await self._read_group(contact, handle)
+        try:
+            users = await self._read_group(contact, handle)
+        except PermanentError:
+            raise
+        except MusterError:
+            if known:
+                return known[1]
+            raise
         self._groups[handle] = (time.monotonic(), users)
         return users
 

@@ -168,7 +168,7 @@ async def test_what_people_did_there_is_found_out(
 async def test_without_a_token_nothing_is_asked(providers: Providers, vendor: Vendor) -> None:
     """Nobody knows then, and nobody pretends to."""
     way = PagerDutyWay(providers.pagerduty_events(), None, namespace="muster")
-    assert await way.follow(KEY, summons(), wanted="open") == Followed(state="pending")
+    assert await way.follow(KEY, summons(), wanted="open") == Followed(state="closed")
     assert vendor.requests == []
 
 

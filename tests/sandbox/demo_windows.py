@@ -25,8 +25,8 @@ from tests.sandbox.looks import faults_by_axe, faults_of_layout
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Browser, BrowserContext, Page, expect
 
-ROOM_TIMEOUT_S = 20.0
-"""How long a room may take, at most, on a machine that has other things to do."""
+PATIENCE_S = 20.0
+"""How long anything may take, at most, on a machine that has other things to do."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class DemoWindows(Windows):
 
     async def _profile(self, size: dict[str, int], scheme: str) -> BrowserContext:
         context = await super()._profile(size, scheme)
-        context.set_default_timeout(ROOM_TIMEOUT_S * 1000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         context.on("requestfailed", self._failed)
         context.on("response", lambda answer: answer.status >= 400 and self.faults.append(f"{answer.url}: {answer.status}"))
         return context
@@ -72,11 +72,13 @@ async def demo(folder: Path) -> AsyncIterator[Sandbox]:
 async def windows_on(chromium: Browser, sandbox: Sandbox, folder: Path) -> AsyncIterator[DemoWindows]:
     """Windows that are closed at the end. Nothing went wrong in any of them, and nothing was asked of the outside."""
     made = DemoWindows(chromium, sandbox.url, folder=folder)
+    expect.set_options(timeout=PATIENCE_S * 1000)
     print(f"photographs: {folder}")
     try:
         yield made
         faults, foreign = list(made.faults), list(made.foreign)  # closing cuts the event streams
     finally:
+        expect.set_options(timeout=None)
         for context in made.contexts:
             await context.close()
     assert not faults, "\n".join([str(folder), *faults])
@@ -118,7 +120,7 @@ async def open_the_room(page: Page, words: str = "auth not working") -> str:
     thread = page.get_by_role("complementary", name="Thread")
     await thread.get_by_role("button", name=re.compile(r"^#inc-")).click()
     await expect(room_name(page)).to_be_visible()
-    await expect(page.get_by_role("button", name="Diagnose again")).to_be_visible(timeout=ROOM_TIMEOUT_S * 1000)
+    await expect(page.get_by_role("button", name="Diagnose again")).to_be_visible()
     found = re.search(r"channel=(\w+)", page.url)
     assert found, page.url
     return found[1]
@@ -130,5 +132,7 @@ def card_of(page: Page) -> Any:
 
 
 def step_of(card: Any, title: str, button: str) -> Any:
-    """The button of one step of the card: the first one that comes after the step's title."""
-    return card.get_by_role("button", name=button).locator(f"xpath=self::*[preceding::*[contains(., '{title}')]]").first
+    """The button of one open step of the card: the first of its name after the step's title."""
+    return (
+        card.get_by_role("button", name=button).locator(f"xpath=self::*[preceding::text()[normalize-space() = '{title}']]").first
+    )

@@ -26,7 +26,7 @@ def require_axe() -> None:
 
 async def faults_by_axe(page: Any) -> list[str]:
     """The faults that axe calls serious or critical: the rule, its words, and where."""
-    results = await Axe().run(page, options={"resultTypes": ["violations"]})
+    results = await Axe().run(page, options={"resultTypes": ["violations"], "preload": False})
     return [
         f"{found['id']} ({found['impact']}): {found['help']}: {node['target']} {node['html'][:160]} {node['failureSummary']}"
         for found in results.response["violations"]

@@ -189,8 +189,8 @@ FRAMES = """async () => {
   const box = document.querySelector(".list");
   const took = [];
   let before = performance.now();
-  for (let step = 0; step < 60; step += 1) {
-    box.scrollTop += step < 30 ? -400 : 400;
+  for (let step = 0; step < 30; step += 1) {
+    box.scrollTop += step < 15 ? -400 : 400;
     await new Promise(requestAnimationFrame);
     took.push(performance.now() - before);
     before = performance.now();
@@ -222,14 +222,14 @@ async def test_two_thousand_messages_are_paged_and_stay_fluent(windows: Windows,
 
 async def test_a_link_to_an_old_message_finds_it(windows: Windows, sandbox: Sandbox, slack: AsyncWebClient) -> None:
     """From the address and from a message; further up than what is loaded; one that is gone is said to be gone."""
-    for number in range(600):
+    for number in range(300):
         sandbox.state.post_as_user("C0SUPPORT", SUPPORT, f"line {number}")
-    old = list(sandbox.workspace.channel("support").messages)[150]
+    old = list(sandbox.workspace.channel("support").messages)[20]
     page = await windows.open(DEVELOPER, "C0SUPPORT", message=old)
     sought = page.locator(f"[data-ts='{old}']")
     await expect(sought).to_be_in_viewport()
     await page.get_by_role("button", name="Jump to newest").click()
-    await expect(page.get_by_text("line 599", exact=True)).to_be_in_viewport()
+    await expect(page.get_by_text("line 299", exact=True)).to_be_in_viewport()
     await page.reload()
     permalink = (await slack.chat_getPermalink(channel="C0SUPPORT", message_ts=old))["permalink"]
     await slack.chat_postMessage(channel="C0SUPPORT", text=f"<{permalink}|It began here>")

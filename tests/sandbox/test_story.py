@@ -161,3 +161,9 @@ async def test_a_revoke_is_previewed_approved_and_done(windows: DemoWindows, san
 
     await card.get_by_role("button", name="Resolve", exact=True).click()
     await expect(card).to_contain_text(re.compile("Status ?🟢 resolved"))
+
+    await page.get_by_role("button", name="World", exact=True).click()
+    ledger = page.get_by_role("region", name="Ledger")
+    await ledger.get_by_role("button", name=re.compile("^Clerk [0-9]")).click()
+    await expect(ledger.get_by_role("listitem").filter(has_text="/revoke")).to_have_count(7)
+    await windows.photograph(page, "the-ledger")

@@ -28,6 +28,8 @@ from bot.domain.timers import (
 
 USER_ID = re.compile(r"[UW][A-Z0-9]{2,30}")
 """How Slack calls a person."""
+MOST_UNANSWERED = 3
+"""Whoever does not take so many calls for one alarm is not called for it any more; the ladder has gone on long ago."""
 OUTAGE_S = 60
 """What is that late was late because nobody could send: its alarms are told together, and counted."""
 
@@ -54,13 +56,13 @@ def _alarms(incident: Incident, now: datetime) -> list[Fact]:
     due = [one for one in waiting_alarms(incident) if one.due_at <= now]
     due.sort(key=lambda one: (one.alarm.kind != "page", -one.alarm.level, one.due_at))
     overdue = sum((now - one.due_at).total_seconds() > OUTAGE_S for one in due)
-    told: set[str] = set()
-    raised: list[Fact] = []
-    for one in due:
-        contacts = tuple(identity for identity in one.alarm.notify if identity not in told)
-        told.update(contacts)
-        raised.append(_raise(incident, one, contacts, overdue=max(1, overdue)))
-    return raised
+    tells: dict[str, Waiting] = {}
+    for one in sorted(due, key=lambda one: (one.alarm.kind != "page", one.alarm.until != UNTIL_OVER)):
+        for identity in one.alarm.notify:
+            tells.setdefault(identity, one)  # what an acknowledgement does not stop comes before what it does
+    return [
+        _raise(incident, one, tuple(who for who in one.alarm.notify if tells[who] is one), overdue=max(1, overdue)) for one in due
+    ]
 
 
 def _raise(incident: Incident, waiting: Waiting, contacts: tuple[str, ...], *, overdue: int) -> AlarmRaised:
@@ -142,18 +144,26 @@ def record_followed(incident: Incident, command: RecordFollowed, context: Contex
     if not sent:
         return Decision()
     if command.failure and command.wanted == "open":
+        unanswered = sum(
+            page.via == command.via and bool(page.failure) for page in incident.attempts(command.key, command.contact_id)
+        )
         failed = facts.PageFailed(
             key=command.key,
             contact_id=command.contact_id,
             name=sent[-1].name,
             via=command.via,
             reason=command.failure,
-            passing=True,
+            passing=unanswered + 1 < MOST_UNANSWERED,
             exhausted=False,
         )
         return Decision(facts=(failed,))
     followed = facts.PageFollowed(
-        key=command.key, contact_id=command.contact_id, via=command.via, wanted=command.wanted, ended=command.ended
+        key=command.key,
+        contact_id=command.contact_id,
+        via=command.via,
+        wanted=command.wanted,
+        ended=command.ended,
+        taken_back=command.taken_back,
     )
     return Decision(facts=(followed,))
 

@@ -134,6 +134,8 @@ def _told(incident: Incident) -> Iterator[str]:
     """The newest word on each contact of each alarm."""
     newest: dict[tuple[str, str], str] = {}
     for page in incident.pages:
+        if page.is_former:
+            continue
         who, via = escape(page.name), VIA.get(page.via, page.via)
         if page.failure:
             text = f"❌ {who} could not be reached{f' {via}' if via else ''}: {escape(page.failure)}"
