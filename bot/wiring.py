@@ -29,7 +29,7 @@ from bot.providers.config import ProviderConfig
 from bot.providers.faults import Unavailable
 from bot.providers.http import Endpoint, ProviderHttp
 from bot.providers.table import Providers
-from bot.services.audit import AuditPerformer
+from bot.services.audit import MOST_OVERDUE_S, AuditPerformer
 from bot.services.canary import CanaryPerformer
 from bot.services.desk import Desk
 from bot.services.handover import HandoverPerformer, Handovers
@@ -47,6 +47,8 @@ from bot.storage.redis import RedisStore
 
 READY_S: Final = 5.0
 """How long an answer of Slack to "are you there?" is believed."""
+TRAVELLED_S: Final = 4_000.0
+"""The longest step of the sandbox's clock is an hour."""
 HEARTBEAT_TIMEOUT_S: Final = 5.0
 HEARTBEAT_MAX_BYTES: Final = 65_536
 
@@ -231,6 +233,8 @@ def watching_work(
         on_audit=lambda audited: metrics.audit_found(
             [trouble.kind for trouble in audited.troubles], booked_again=audited.booked_again
         ),
+        # Where somebody moves the time, whatever lies in between is overdue at once, and no sign of trouble.
+        most_overdue_s=TRAVELLED_S if settings.muster_time_travel else MOST_OVERDUE_S,
     )
     announcing = HandoverPerformer(desk=desk, clock=clock, duty=duty, covers=store, announce=channel.announce)
     return {TaskKind.AUDIT: Work(alone=audit), TaskKind.HANDOVER: Work(alone=announcing)}

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from html import escape
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,9 @@ FIELDS_MAX = 100
 LOOK_UP_S = 3.0
 """Who it was may be looked up so long in Slack; Twilio gives up after 15 s, and that somebody has it matters more than who."""
 KEY_WAIT_S = 10
+CALL_MOST = timedelta(hours=6)
+"""A press that is older than its call can be is none: Twilio ends a call after 4 h, and its signature says nothing of the time.
+Shorter than a delivery is remembered (a day), so that the same press cannot count again when it is forgotten."""
 VIA = "phone"
 NOT_HERE = "calls are not answered here; set MUSTER_URL and TWILIO_AUTH_TOKEN to take them"
 
@@ -37,13 +41,32 @@ TAKEN = "Somebody else has it already."
 OVER = "It is over."
 UNCHANGED = "Nothing was changed."
 ASK = "Press 1 to acknowledge."
+LAPSED = "This was answered before, and nobody has it any more. Please open Slack."
 UNKNOWN = "This call belongs to no incident. Please open Slack."
 UNSAVED = "Muster could not save this. Please open Slack."
 
 _TOKEN = re.compile(r"(?P<incident>[A-Za-z0-9_-]{1,64})~(?P<key>[A-Za-z0-9._-]{1,100})~(?P<contact>[A-Za-z0-9._-]{1,100})")
+_CALL = re.compile(r"[A-Za-z0-9]{1,64}")
 _AGAIN = "again=1"
 
 log = structlog.get_logger("muster.http.phone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """A key that was pressed in a call. ``incident``, ``key`` and ``contact``: the page. ``again``: in the second question."""
+
+    incident: str
+    key: str
+    contact: str
+    call: str
+    digits: str
+    again: bool
+
+    @property
+    def delivery(self) -> str:
+        """Under which it is remembered: one press of one call counts once, however often it is sent."""
+        return f"phone:{self.incident}:{self.key}:{self.contact}:{self.call}:{self.digits}:{int(self.again)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +104,7 @@ class PhoneDoor:
             return _text(403, "the signature is not valid; check TWILIO_AUTH_TOKEN and MUSTER_URL")
         form = dict(fields)
         try:
-            said = await self._take(named["incident"], named["key"], named["contact"], form.get("Digits", ""))
+            said = await self._take(Press(**named.groupdict(), call=form.get("CallSid", ""), digits=form.get("Digits", ""), again=asked_before))
         except MusterError as error:
             log.error("phone_answer_unsaved", incident_id=named["incident"], call=form.get("CallSid", "")[:40], error=str(error))
             return _twiml(503, UNSAVED)
@@ -89,22 +112,28 @@ class PhoneDoor:
             return _twiml(200, f"{UNCHANGED} {ASK}", action=f"{address}?{_AGAIN}")
         return _twiml(404 if said == UNKNOWN else 200, said)
 
-    async def _take(self, incident_id: str, key: str, contact_id: str, pressed: str) -> str:
+    async def _take(self, press: Press) -> str:
         """What is said. Raises: MusterError when it could not be saved; then Twilio may repeat it."""
-        incident = await self.desk.load(incident_id)
-        if incident is None or not _was_called(incident, key, contact_id):
+        incident = await self.desk.load(press.incident)
+        if incident is None or not _was_called(incident, press.key, press.contact):
             return UNKNOWN
-        if pressed != "1":
+        if not _is_their_call(incident, press):
+            log.warning("foreign_call", incident_id=press.incident, call=press.call[:40])
+            return UNKNOWN
+        if press.digits != "1":
             return OVER if incident.is_over else UNCHANGED
-        by = await self._who(incident, key, contact_id)
-        if await acknowledge_elsewhere(self.desk, incident, by=by, via=VIA):
+        by = await self._who(incident, press.key, press.contact)
+        handled = await acknowledge_elsewhere(self.desk, incident, by=by, via=VIA, delivery=press.delivery)
+        if handled and not handled.duplicate:
             return THANKS
-        now = await self.desk.get(incident_id)
+        now = await self.desk.get(press.incident)
         if now.is_over:
             return OVER
+        if now.acknowledged is None and handled:
+            return LAPSED
         if now.acknowledged is None:
-            raise MusterError(f"{incident_id} was not acknowledged, and nobody has it")
-        return THANKS if now.acknowledged.by == by else TAKEN
+            raise MusterError(f"{press.incident} was not acknowledged, and nobody has it")
+        return THANKS if now.acknowledged.by in (by, f"{CONTACT_PREFIX}{press.contact}") else TAKEN
 
     async def _who(self, incident: Incident, key: str, contact_id: str) -> str:
         """Whoever was called, as far as is known. Of a rotation it is who was on duty then, not now."""
@@ -125,6 +154,17 @@ def _was_called(incident: Incident, key: str, contact_id: str) -> bool:
     """The alarm told this contact; also one of an earlier round of the ladder, whose call is still ringing."""
     raised = incident.raised.get(key)
     return bool(raised and contact_id in raised.contact_ids) or bool(incident.attempts(key, contact_id))
+
+
+def _is_their_call(incident: Incident, press: Press) -> bool:
+    """It is a call that was made to this contact, and not long ago. While none is recorded that may still be going on, the one
+    that was answered is just being recorded."""
+    if not _CALL.fullmatch(press.call):
+        return False
+    calls = [page for page in incident.pages if page.contact_id == press.contact and page.via == VIA and page.reference]
+    if press.call in {page.reference for page in calls}:
+        return True
+    return not any(page.key == press.key and not page.failure for page in calls)
 
 
 def _twiml(status: int, text: str, *, action: str | None = None) -> web.Response:

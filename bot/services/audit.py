@@ -106,7 +106,9 @@ class AuditPerformer:
         heartbeat: Callable[[], Awaitable[None]] | None = None,
         standing: Callable[[], Sequence[TaskRequest]] = tuple,
         on_audit: Callable[[Audited], None] | None = None,
+        most_overdue_s: float = MOST_OVERDUE_S,
     ) -> None:
+        self._most_overdue_s = most_overdue_s
         self._store = store
         self._desk = desk
         self._clock = clock
@@ -135,7 +137,7 @@ class AuditPerformer:
         """Look at everything; what is not booked and must be is booked again."""
         troubles: list[Trouble] = []
         age_s = await self._store.due_age_s()
-        if age_s > MOST_OVERDUE_S:
+        if age_s > self._most_overdue_s:
             text = (
                 f"What was due has waited for {format_duration(round(age_s))}: pages come late. "
                 "Look at the log of every muster serve, and whether enough of them run."

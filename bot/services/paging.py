@@ -21,7 +21,7 @@ from bot.domain.lifecycle import LABELS
 from bot.domain.plan import QUIET, Alarm
 from bot.domain.timers import CONTACT_PREFIX, LONGEST_ROUND_S, is_wanted
 from bot.services.crashpoints import crashpoint
-from bot.services.desk import Desk
+from bot.services.desk import Desk, Handled
 from bot.services.ports import Clock, PageWay, Summons, Task
 from bot.services.worker import Performed
 
@@ -505,15 +505,17 @@ async def who_acknowledged(duty: Duty, contact_id: str, contact: Contact, email:
     return f"{CONTACT_PREFIX}{contact_id}"
 
 
-async def acknowledge_elsewhere(desk: Desk, incident: Incident, *, by: str, via: str) -> bool:
-    """Somebody acknowledged at a provider. False: somebody else has it already, or it is over."""
+async def acknowledge_elsewhere(
+    desk: Desk, incident: Incident, *, by: str, via: str, delivery: str | None = None
+) -> Handled | None:
+    """Somebody acknowledged at a provider. None: somebody else has it already, or it is over. What comes once more under the
+    same ``delivery`` counts once."""
     try:
-        await desk.handle(incident.id, Acknowledge(via=via), by=by)
+        return await desk.handle(incident.id, Acknowledge(via=via), by=by, delivery=delivery)
     except (TemporaryError, UnknownOutcome):
         raise
     except MusterError:
-        return False
-    return True
+        return None
 
 
 def _followed(task: Task, *, ended: bool, failure: str = "", taken_back: bool = False) -> RecordFollowed:

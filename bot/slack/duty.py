@@ -116,14 +116,9 @@ class DutyRoster:
 
 def _person_of_pagerduty(rotation: Rotation, name: str, email: str) -> Contact:
     """Somebody who is in no file. What PagerDuty holds and no contact could have is left out: they are woken by PagerDuty still."""
-    wishes = (
-        {"name": name, "email": email or None, "slack": email or None},
-        {"name": rotation.name, "email": email or None, "slack": email or None},
-        {"name": name},
-    )
-    for fields in wishes:
+    for shown, address in ((name[:100], email or None), (rotation.name, email or None), (name[:100], None)):
         try:
-            return Contact(id=rotation.id, pagerduty=True, **fields)
+            return Contact(id=rotation.id, name=shown, email=address, slack=address, pagerduty=True)
         except ValidationError:
             continue
     return Contact(id=rotation.id, name=rotation.name, pagerduty=True)

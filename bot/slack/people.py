@@ -20,6 +20,7 @@ from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
 FRESH_S = 600
 GROUP_FRESH_S = 60
 """usergroups.list and usergroups.users.list are Tier 2 (20 a minute), and every look at a room asks for its people."""
+NEVER_ASKED = (-math.inf, "")
 UNKNOWN_FRESH_S = 60
 """An address that nobody had is asked for again so soon: somebody may have corrected it."""
 PAGE = 200
@@ -85,8 +86,8 @@ class People:
             async for user in self._slack.each("users.list", "members", most_pages=MOST_PAGES, limit=PAGE):
                 person = self._keep(person_from(user))
                 email = str((user.get("profile") or {}).get("email") or "").casefold()
-                if email and not person.is_gone:
-                    self._emails.setdefault(email, (-math.inf, person.id))
+                if email and not person.is_gone and self._emails.get(email, NEVER_ASKED)[0] == -math.inf:
+                    self._emails[email] = (-math.inf, person.id)
             self._read_at = time.monotonic()
 
     async def get(self, user_id: str) -> Person:

@@ -17,7 +17,7 @@ import structlog
 from bot.domain.commands import RecordArchived, RecordRoom, RecordRoomFailure
 from bot.domain.errors import MusterError, PermanentError, TemporaryError
 from bot.domain.incident import Incident
-from bot.domain.room import DesiredRoom, Place, RoomMessage, RoomRecord, SentMessage, desired_room
+from bot.domain.room import DesiredRoom, MessageKind, Place, RoomMessage, RoomRecord, SentMessage, desired_room
 from bot.domain.text import cut
 from bot.domain.timeline import MUSTER
 from bot.services.crashpoints import crashpoint
@@ -134,7 +134,7 @@ class _Reconciliation:
     async def _furniture(self, desired: DesiredRoom, channel_id: str) -> None:
         """All but the people, who do not wait for this."""
         now = self._tools.clock.now()
-        messages = desired.messages
+        messages = [message for message in desired.messages if not self._is_said(message)]
         ready = [message for message in messages if message.not_before is None or message.not_before <= now]
         self._more_at = min((one.not_before for one in messages if one.not_before and one not in ready), default=None)
         await _all(
@@ -145,6 +145,12 @@ class _Reconciliation:
                 _behind(self._bookmarks(desired, channel_id)),
             ]
         )
+
+    def _is_said(self, message: RoomMessage) -> bool:
+        """News that Slack has, or does not want: they never change, and a long night has a thousand."""
+        if message.kind is not MessageKind.NEWS:
+            return False
+        return message.key in self._record.messages or message.key in self._record.refused
 
     async def _inside(self, messages: Sequence[RoomMessage], channel_id: str) -> None:
         """The messages of the room. Nothing comes before the checklist, also when a crash has delayed it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 from bot.domain import facts
@@ -111,7 +112,8 @@ def _names(incident: Incident, raised: Raised | None) -> str:
 
 def _news(message: RoomMessage, incident: Incident) -> Drawn:
     """What everybody in the room should know, in one line; it is said once and does not change."""
-    news = next(one for one in incident.news if str(one.seq) == message.about)
+    seq = int(message.about)
+    news = incident.news[bisect_left(incident.news, seq, key=lambda one: one.seq)]
     text = _news_text(incident, news)
     return Drawn(text=text, blocks=(section(text),))
 

@@ -88,7 +88,7 @@ function App({ client }) {
 
   // What names and dates need. It changes only when they do, so that messages are not drawn again for every unread count.
   const names = [...state.channels.values()].map((channel) => `${channel.id}${channel.name}${channel.is_archived}`).join();
-  const scope = useMemo(() => ({ me: state.me, users: state.users, channels: state.channels, now_s: () => client.now_s(), openChannel: client.openChannel, openUser: client.openUser }), [state.me, state.users, names, state.epoch]);
+  const scope = useMemo(() => ({ me: state.me, users: state.users, channels: state.channels, groups: state.groups, now_s: () => client.now_s(), openChannel: client.openChannel, openUser: client.openUser }), [state.me, state.users, state.groups, names, state.epoch]);
   const channel = state.channels.get(state.route.channel);
   const unread = [...state.channels.values()].reduce((sum, each) => sum + (each.id === channel?.id && !state.route.home ? 0 : each.unread ?? 0), 0);
   useEffect(() => {

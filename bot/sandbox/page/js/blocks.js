@@ -4,7 +4,7 @@
 import { Component, h, html } from "./vendor/htm-preact-standalone.js";
 import { emoji, withEmoji } from "./emoji.js";
 import { Element, Picture, Raw, hasState, isEmpty } from "./elements.js";
-import { ChannelLink, Link, Moment, UserMention, plainWords, textObject } from "./mrkdwn.js";
+import { ChannelLink, GroupMention, Link, Moment, UserMention, plainWords, textObject } from "./mrkdwn.js";
 
 function Section({ block, surface }) {
   return html`<div class="section">
@@ -68,7 +68,7 @@ const LEAVES = {
   text: (leaf) => leaf.text.split("\n").flatMap((line, index) => (index ? [html`<br />`, line] : [line])),
   link: (leaf, scope) => html`<${Link} url=${leaf.url} scope=${scope}>${leaf.text || leaf.url}<//>`,
   user: (leaf, scope) => html`<${UserMention} id=${leaf.user_id} scope=${scope} />`,
-  usergroup: (leaf) => html`<span class="mention" title=${leaf.usergroup_id}>@group</span>`,
+  usergroup: (leaf, scope) => html`<${GroupMention} id=${leaf.usergroup_id} scope=${scope} />`,
   team: (leaf) => html`<span class="mention">${leaf.team_id}</span>`,
   channel: (leaf, scope) => html`<${ChannelLink} id=${leaf.channel_id} scope=${scope} />`,
   emoji: (leaf) => emoji(leaf.name, leaf.skin_tone) ?? `:${leaf.name}:`,

@@ -1,5 +1,5 @@
 // Slack's mrkdwn as DOM nodes. Text only ever becomes text nodes, so HTML in a message is shown and never run.
-// Called by blocks.js and messages.js. `scope` is what names need: {users: Map, channels: Map, now_s(), openChannel(id), openUser(id)}.
+// Called by blocks.js and messages.js. `scope` is what names need: {users: Map, channels: Map, groups?: [{id, handle, name}], now_s(), openChannel(id), openUser(id)}.
 
 import { h, html } from "./vendor/htm-preact-standalone.js";
 import { withEmoji } from "./emoji.js";
@@ -39,6 +39,11 @@ export function UserMention({ id, scope, label }) {
   return html`<button type="button" class=${`mention${id === scope.me ? " mention-me" : ""}`} title=${user?.title || name} onClick=${() => scope.openUser(id)}>@${name}</button>`;
 }
 
+export function GroupMention({ id, scope, label }) {
+  const group = scope.groups?.find((each) => each.id === id);
+  return html`<span class="mention" title=${group?.name ?? id}>${group ? `@${group.handle}` : label || "@group"}</span>`;
+}
+
 export function ChannelLink({ id, scope, label }) {
   const channel = scope.channels.get(id);
   if (!channel) return html`<span class="mention">${label ? `#${label}` : "🔒 private channel"}</span>`;
@@ -57,7 +62,7 @@ function entity(body, scope) {
   if (/^@[UW][A-Z0-9]+$/.test(target)) return h(UserMention, { id: target.slice(1), label, scope });
   if (/^#[CDG][A-Z0-9]+$/.test(target)) return h(ChannelLink, { id: target.slice(1), label, scope });
   if (/^!(here|channel|everyone)$/.test(target)) return html`<span class="mention mention-me">@${target.slice(1)}</span>`;
-  if (target.startsWith("!subteam^")) return html`<span class="mention">${label || "@group"}</span>`;
+  if (target.startsWith("!subteam^")) return h(GroupMention, { id: target.slice("!subteam^".length), label, scope });
   if (target.startsWith("!date^")) {
     const [, at, format, url] = target.split("^");
     return h(Moment, { at_s: /^\d+$/.test(at) ? Number(at) : NaN, format: unescapeSlack(format ?? ""), fallback: label ?? "", url, scope });
