@@ -11,7 +11,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from html import escape
 from urllib.parse import parse_qsl
 
@@ -30,9 +29,6 @@ FIELDS_MAX = 100
 LOOK_UP_S = 3.0
 """Who it was may be looked up so long in Slack; Twilio gives up after 15 s, and that somebody has it matters more than who."""
 KEY_WAIT_S = 10
-CALL_MOST = timedelta(hours=6)
-"""A press that is older than its call can be is none: Twilio ends a call after 4 h, and its signature says nothing of the time.
-Shorter than a delivery is remembered (a day), so that the same press cannot count again when it is forgotten."""
 VIA = "phone"
 NOT_HERE = "calls are not answered here; set MUSTER_URL and TWILIO_AUTH_TOKEN to take them"
 
@@ -104,7 +100,8 @@ class PhoneDoor:
             return _text(403, "the signature is not valid; check TWILIO_AUTH_TOKEN and MUSTER_URL")
         form = dict(fields)
         try:
-            said = await self._take(Press(**named.groupdict(), call=form.get("CallSid", ""), digits=form.get("Digits", ""), again=asked_before))
+            call, digits = form.get("CallSid", ""), form.get("Digits", "")
+            said = await self._take(Press(**named.groupdict(), call=call, digits=digits, again=asked_before))
         except MusterError as error:
             log.error("phone_answer_unsaved", incident_id=named["incident"], call=form.get("CallSid", "")[:40], error=str(error))
             return _twiml(503, UNSAVED)
@@ -157,14 +154,15 @@ def _was_called(incident: Incident, key: str, contact_id: str) -> bool:
 
 
 def _is_their_call(incident: Incident, press: Press) -> bool:
-    """It is a call that was made to this contact, and not long ago. While none is recorded that may still be going on, the one
-    that was answered is just being recorded."""
+    """It is a call that was made to this contact. One of a page that has none on record, or none that did not fail, is just being
+    recorded: whoever answers quickly is not sent away."""
     if not _CALL.fullmatch(press.call):
         return False
-    calls = [page for page in incident.pages if page.contact_id == press.contact and page.via == VIA and page.reference]
+    calls = [page for page in incident.pages if page.contact_id == press.contact and page.via == VIA]
     if press.call in {page.reference for page in calls}:
         return True
-    return not any(page.key == press.key and not page.failure for page in calls)
+    newest = next((page for page in reversed(calls) if page.key == press.key), None)
+    return newest is None or bool(newest.failure) or not newest.reference
 
 
 def _twiml(status: int, text: str, *, action: str | None = None) -> web.Response:

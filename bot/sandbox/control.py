@@ -75,6 +75,7 @@ class Control:
             "join": self._join,
             "leave": self._leave,
             "invite": self._invite,
+            "home": self._open_home,
             "world": self._set_world,
             "clock": self._advance,
             "night": self._play_night,
@@ -111,6 +112,8 @@ class Control:
             "shortcuts": [vars(one) for one in self._state.app.shortcuts],
             "views": self._workspace.views(viewer.id),
             "home": self._workspace.home(viewer.id),
+            "home_tab": self._state.app.home_tab,
+            "groups": [{"id": one.id, "handle": one.handle, "name": one.name} for one in self._state.groups.values()],
             "paging": self._paging.snapshot(),
             "night": self._night.state(),
             "event_id": self._feed.last_id,
@@ -164,6 +167,8 @@ class Control:
 
     async def _say(self, body: Json) -> Json:
         if _text(body, "text").startswith("/"):
+            if body.get("thread_ts"):
+                return {"ok": False, "error": f"{_text(body, 'text').split()[0]} is not supported in threads. Sorry!"}
             return await self._command(body)
         result = await self._workspace.say(
             _text(body, "user"), _text(body, "channel"), _text(body, "text"), body.get("thread_ts")
@@ -211,6 +216,9 @@ class Control:
         if not isinstance(users, list) or not all(isinstance(one, str) for one in users):
             raise UserError("users must be a list of user ids.")
         return _answer(await self._workspace.invite(_text(body, "user"), _text(body, "channel"), *users))
+
+    async def _open_home(self, body: Json) -> Json:
+        return _answer(await self._workspace.open_home(_text(body, "user")))
 
     async def _advance(self, body: Json) -> Json:
         advance_s = body.get("advance_s")

@@ -341,7 +341,8 @@ class Sandbox:
         return web.Response(body=upload.content, headers={"Content-Disposition": "attachment"})
 
     async def _permalink(self, request: web.Request) -> web.Response:
-        raise web.HTTPFound(f"/#channel={request.match_info['channel']}")
+        digits = request.match_info["message"].removeprefix("p")
+        raise web.HTTPFound(f"/#channel={request.match_info['channel']}&message={digits[:-6]}.{digits[-6:]}")
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         index = PAGE / "index.html"

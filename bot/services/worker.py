@@ -227,7 +227,7 @@ class Worker:
             return "done"
         incident = await self._desk.load(task.incident_id)
         if incident is None or work.perform is None:
-            raise UnknownEntryError(f"{task.id}: there is no incident {task.incident_id}")
+            raise PermanentError(f"{task.id}: there is no incident {task.incident_id}")
         if task.lease.is_over:  # the process was stopped meanwhile, or Redis was away
             raise FencedError(f"the lease of {task.id} ran out before it was begun")
         try:

@@ -115,7 +115,7 @@ class DutyRoster:
 
 
 def _person_of_pagerduty(rotation: Rotation, name: str, email: str) -> Contact:
-    """Somebody who is in no file. What PagerDuty holds and no contact could have is left out: they are woken by PagerDuty still."""
+    """Somebody who is in no file. What PagerDuty holds and no contact can have is left out: PagerDuty wakes them still."""
     for shown, address in ((name[:100], email or None), (rotation.name, email or None), (name[:100], None)):
         try:
             return Contact(id=rotation.id, name=shown, email=address, slack=address, pagerduty=True)

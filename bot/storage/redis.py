@@ -35,6 +35,8 @@ KEEP_TASK_S = 7 * 24 * 3600
 """How long a finished task is remembered, so that asking for it again is not doing it again."""
 
 MOST_COVERS = 200
+COVERS_LONGER_S = 3600
+"""So much longer than the last cover lasts they are kept."""
 CANARY_S = 3600
 """How long it is kept what became of a test page."""
 
@@ -108,6 +110,7 @@ class RedisStore:
                 ("reserve", False),
                 ("room", False),
                 ("audit", False),
+                ("covers", False),
             )
         }
 
@@ -279,14 +282,24 @@ class RedisStore:
         covers = [Cover.model_validate_json(line) for line in lines]
         return [cover for cover in covers if cover.until_at > self._clock.now()]
 
-    async def add_cover(self, cover: Cover) -> None:
-        """Remember it; of those of one rotation and time the newest counts. Safe to repeat."""
+    async def add_covers(self, covers: Sequence[Cover]) -> None:
+        """Remember all of them or none; of those of one rotation and time the newest counts. Safe to repeat."""
+        if not covers:
+            return
+        longest_s = max((cover.until_at - self._clock.now()).total_seconds() for cover in covers)
+        lines = [cover.model_dump_json() for cover in covers]
+        await self._run("covers", [MOST_COVERS, max(1, round(longest_s) + COVERS_LONGER_S), *lines], writes=True)
+
+    async def end_covers(self, covers: Sequence[Cover]) -> int:
+        """Forget exactly these, all of them or none; how many of them were still there. Safe to repeat."""
+        if not covers:
+            return 0
         key = f"{self._prefix}covers"
-        lasting = [*(await self.covers()), cover]
-        await self._ask(self._redis.rpush(key, cover.model_dump_json()), writes=True)
-        await self._ask(self._redis.ltrim(key, -MOST_COVERS, -1), writes=True)
-        longest_s = max((one.until_at - self._clock.now()).total_seconds() for one in lasting)
-        await self._ask(self._redis.expire(key, max(1, round(longest_s) + 3600)), writes=True)
+        async with self._redis.pipeline(transaction=True) as together:
+            for cover in covers:
+                together.lrem(key, 0, cover.model_dump_json())
+            removed = await self._ask(together.execute(), writes=True)
+        return sum(bool(count) for count in removed)
 
     # -- audit -----------------------------------------------------------------------------------------------------
 

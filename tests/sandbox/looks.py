@@ -14,6 +14,8 @@ import pytest
 if importlib.util.find_spec("axe_playwright_python"):
     from axe_playwright_python.async_playwright import Axe
 
+WALK = Path(__file__).with_name("walk.js").read_text("utf-8")
+"""A walk with the Tab key, judged: see there."""
 FAULTS_IN_THE_LAYOUT = Path(__file__).with_name("looks.js").read_text("utf-8")
 GRAVE = ("serious", "critical")
 

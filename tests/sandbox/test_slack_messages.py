@@ -182,12 +182,12 @@ async def test_a_file_is_uploaded_and_shared(sandbox: Sandbox, slack: AsyncWebCl
 
 
 async def test_a_permalink_leads_to_the_page(sandbox: Sandbox, slack: AsyncWebClient) -> None:
-    """It has Slack's form, and the sandbox opens the channel."""
+    """It has Slack's form, and the sandbox opens the channel at the message."""
     ts = (await slack.chat_postMessage(channel="C0SUPPORT", text="hi"))["ts"]
     link = (await slack.chat_getPermalink(channel="C0SUPPORT", message_ts=ts))["permalink"]
     assert link == f"{sandbox.url}/archives/C0SUPPORT/p{ts.replace('.', '')}"
     async with aiohttp.ClientSession() as session, session.get(link, allow_redirects=False) as response:
-        assert (response.status, response.headers["Location"]) == (302, "/#channel=C0SUPPORT")
+        assert (response.status, response.headers["Location"]) == (302, f"/#channel=C0SUPPORT&message={ts}")
 
 
 async def test_calls_are_in_the_ledger_with_their_arguments(sandbox: Sandbox, slack: AsyncWebClient) -> None:

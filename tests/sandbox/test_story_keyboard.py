@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +19,13 @@ from tests.sandbox.demo_windows import (  # noqa: F401 - fixtures among them
     open_the_room,
     step_of,
 )
+from tests.sandbox.looks import WALK
 
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Page, expect
 
 pytestmark = [ONE_LOOP, pytest.mark.timeout(120)]
 
-WALK = Path(__file__).with_name("walk.js").read_text("utf-8")
 MOST_STOPS = 400
 
 

@@ -30,7 +30,7 @@ from bot.slack.listeners.clicks import click, read_click, trigger_key
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.forms import SENT, open_declare_form
 from bot.slack.listeners.shapes import is_whole
-from bot.slack.listeners.tools import Reply, Tools
+from bot.slack.listeners.tools import Reply, Tools, one_request
 
 _EVERYTHING = re.compile("")
 
@@ -140,7 +140,8 @@ class Listeners:
         act = COMMANDS.get(self._canonical(str(body.get("command", ""))))
         if act is None:
             raise UserError("Muster has no such command.")
-        return await act(self._tools, asked)
+        with one_request():
+            return await act(self._tools, asked)
 
     def _canonical(self, command: str) -> str:
         if command == self._tools.command:
@@ -175,7 +176,8 @@ class Listeners:
             sent = SENT.get(str(view.get("callback_id")))
             if sent is None:
                 raise UserError("That form is from another version of Muster; open it once more.")
-            answer = await sent(self._tools, view, user_id, f"view:{view.get('id')}:{view.get('hash')}")
+            with one_request():
+                answer = await sent(self._tools, view, user_id, f"view:{view.get('id')}:{view.get('hash')}")
         except FieldErrors as wrong:
             await ack(response_action="errors", errors=wrong.problems)
             return

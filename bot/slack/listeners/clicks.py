@@ -40,7 +40,7 @@ from bot.slack.listeners.covering import press_cover
 from bot.slack.listeners.declaring import KNOWN_PRIVATELY, answer_when_ready, declare
 from bot.slack.listeners.escalating import offers, require_holder
 from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
-from bot.slack.listeners.tools import Tools
+from bot.slack.listeners.tools import Tools, one_request
 
 RUNBOOK_IDS = re.compile(rf"[a-z0-9-]{{1,80}}(?:\+[a-z0-9-]{{1,80}}){{0,{ids.MOST_CANDIDATES - 1}}}")
 
@@ -98,7 +98,8 @@ async def click(tools: Tools, pressed: Click) -> None:
     act = ACTS.get(pressed.action_id)
     if act is None:
         raise UserError("That button is from another version of Muster; look at the newest card.")
-    await act(tools, pressed)
+    with one_request():
+        await act(tools, pressed)
 
 
 async def _incident_of(tools: Tools, pressed: Click, *, fresh: bool = True) -> tuple[Incident, ids.Target]:
@@ -108,13 +109,14 @@ async def _incident_of(tools: Tools, pressed: Click, *, fresh: bool = True) -> t
     places = {incident.channel_id, *(channel for page in incident.pages for channel, _ in page.messages)}
     if not incident.private:  # a private one draws no button where it was declared
         places.update(origin.channel_id for origin in (incident.origin, *(origin for _, origin in incident.declared_again)))
+    if pressed.channel_id in places:
+        return incident, target
+    if not fresh:  # another replica may have posted there since
+        return await _incident_of(tools, pressed)
     # A quick thumb presses the page's button before it is recorded where the page went: who they are decides then.
-    just_paged = pressed.channel_id.startswith("D") and await tools.is_contact_of(incident, pressed.user_id)
-    if pressed.channel_id not in places and not just_paged:
-        if not fresh:  # another replica may have posted there since
-            return await _incident_of(tools, pressed)
-        raise ForbiddenError("That button belongs to another room; nothing was done.")
-    return incident, target
+    if pressed.channel_id.startswith("D") and await tools.is_contact_of(incident, pressed.user_id):
+        return incident, target
+    raise ForbiddenError("That button belongs to another room; nothing was done.")
 
 
 Make = Callable[[ids.Target, Click], Command]

@@ -169,9 +169,10 @@ async def _write(tools: Tools, watch: Watch, until_at: datetime, *, for_user: st
     rotation, now = watch.rotation, tools.clock.now()
     if until_at <= now:
         raise UserError(OVER)
-    for begin, end in list(_turns(watch, now, until_at)):
-        cover = Cover(rotation=rotation.id, user_id=by_user, from_at=begin, until_at=end, by=said_by)
-        await tools.covers.add_cover(cover)
+    turns = _turns(watch, now, until_at)
+    await tools.covers.add_covers(
+        [Cover(rotation=rotation.id, user_id=by_user, from_at=begin, until_at=end, by=said_by) for begin, end in turns]
+    )
     line = swap_line(rotation, for_user=for_user, by_user=by_user, until_at=until_at)
     _announce(tools, line)
     return line
@@ -188,40 +189,50 @@ def _announce(tools: Tools, line: str) -> None:
 
 
 async def end_cover(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply:
-    """ "cover end": the duty goes back to whoever's turn it is. Who covers, who is covered for, and who said so may end it."""
+    """ "cover end": what was agreed on is forgotten, and the duty goes back. Who covers, who is covered for, and who said so may
+    end it; of several covers of one turn, one on top of the other, the person whose turn it is ends all."""
     await tools.check_person(asked.user_id, certain=True)
     name = arguments.get("rotation", "")
     rotations = [_named(tools.catalog, name)] if name else list(tools.catalog.rotations.values())
     covers, now = await tools.covers.covers(), tools.clock.now()
     looking = Looking(tools, covers)
-    back: list[Cover] = []
-    told: dict[str, tuple[Rotation, Cover, str]] = {}
+    ended: list[Cover] = []
+    back: dict[str, tuple[Rotation, Cover, tuple[str, ...]]] = {}
     for rotation in rotations:
-        for cover in _holding(covers, rotation.id, now):
+        holding = _holding(covers, rotation.id, now)
+        for cover in (cover for cover in covers if cover.rotation == rotation.id):
             owners = await _owners(tools, looking, rotation, max(now, cover.from_at))
-            if cover.user_id in owners or asked.user_id not in (cover.user_id, cover.by, *owners):
+            theirs = cover in holding and asked.user_id in (cover.user_id, cover.by)
+            if owners == (cover.user_id,) or not (theirs or asked.user_id in owners):
                 continue
-            owner = asked.user_id if asked.user_id in owners else owners[0] if len(owners) == 1 else ""
-            if not owner:
-                raise UserError(
-                    f"{escape(rotation.name)} cannot be given back early: Muster cannot tell which one person of Slack "
-                    f"would have it again. The cover ends by itself at {when(cover.until_at)}; until then "
-                    "somebody else may cover."
-                )
-            span = {"from_at": max(now, cover.from_at), "until_at": cover.until_at}
-            back.append(Cover(rotation=rotation.id, user_id=owner, by=asked.user_id, **span))
-            told.setdefault(rotation.id, (rotation, cover, owner))
-    if not back:
-        raise ForbiddenError(f"You cover for nobody, and nobody covers for you; {UNCHANGED}.")
-    for cover in back:
-        await tools.covers.add_cover(cover)
+            ended.append(cover)
+            if cover in holding:
+                back.setdefault(rotation.id, (rotation, cover, owners))
+    if not ended:
+        raise ForbiddenError(f"You cover for nobody, and as far as Muster knows nobody covers for you; {UNCHANGED}.")
+    await tools.covers.end_covers(ended)
+    left = [cover for cover in covers if cover not in ended]
     lines = [
-        f"🔁 {person(cover.user_id)} does not cover *{escape(rotation.name)}* any more: {person(owner)} is on duty again."
-        for rotation, cover, owner in told.values()
+        f"🔁 {person(cover.user_id)} does not cover *{escape(rotation.name)}* any more: "
+        f"{_whose_turn(tools, rotation, owners, left, max(now, cover.from_at))} again."
+        for rotation, cover, owners in back.values()
     ]
     for line in lines:
         _announce(tools, line)
-    return Reply(text="\n".join(lines))
+    return Reply(text="\n".join(lines) or "That cover is ended.")
+
+
+def _whose_turn(tools: Tools, rotation: Rotation, owners: Sequence[str], left: Sequence[Cover], at: datetime) -> str:
+    """Who has the duty at ``at``, as far as that is known here: "<@U0A> is on duty"."""
+    below = covered_by(left, rotation.id, at)
+    if below:
+        return f"{person(below.user_id)} is on duty"
+    if len(owners) == 1:
+        return f"{person(owners[0])} is on duty"
+    contact = tools.catalog.contacts.get(on_duty(rotation, at) or "")
+    if contact:
+        return f"{escape(contact.name)} is on duty"
+    return "whoever PagerDuty says is on duty" if rotation.pagerduty else "whose turn it is has it"
 
 
 def _holding(covers: Sequence[Cover], rotation_id: str, now: datetime) -> list[Cover]:

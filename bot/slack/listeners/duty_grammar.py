@@ -162,6 +162,8 @@ def _until(words: str, local: datetime) -> datetime:
     found = local.replace(
         year=day.year, month=day.month, day=day.day, hour=int(match["hour"]), minute=int(match["minute"]), second=0, microsecond=0
     )
-    if found <= local and not (match["date"] or match["day"]):
-        found += timedelta(days=1)  # of the wall clock: the same time tomorrow, whatever the night does
-    return found.replace(fold=0).astimezone(UTC)
+    named = bool(match["date"] or match["day"])
+    # Of the wall clock: an hour that the night has twice is meant once more while it comes, then the same time tomorrow.
+    days = [found] if named else [found, found + timedelta(days=1)]
+    moments = [one.replace(fold=fold).astimezone(UTC) for one in days for fold in (0, 1)]
+    return next((moment for moment in moments if moment > local.astimezone(UTC)), moments[0])

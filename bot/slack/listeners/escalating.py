@@ -16,6 +16,7 @@ from bot.domain.errors import ForbiddenError, UserError
 from bot.domain.escalation import Contact, Rotation
 from bot.domain.incident import Incident, Raised
 from bot.domain.text import REASON_MAX_CHARS, clean, cut, readable
+from bot.domain.timers import is_asking
 from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import escape, person
 from bot.slack.listeners.tools import Tools
@@ -116,12 +117,18 @@ def nobody_known(incident: Incident, command: str, words: str) -> str:
 
 
 def require_holder(incident: Incident, user_id: str) -> None:
-    """Raises: ForbiddenError for everybody but who has it; UserError when nobody has."""
+    """Raises: ForbiddenError for everybody but who has it, and who was sent the question that waits for its answer now; UserError
+    when nobody has it."""
     if incident.is_over:
         return  # the desk says so
     if incident.acknowledged is None:
         raise UserError("Nobody has this any more: press Acknowledge to take it.")
-    asked = {user for page in incident.pages if page.kind == "check_in" for user in page.user_ids}
+    asked = {
+        user
+        for page in incident.pages
+        if page.kind == "check_in" and not page.failure and is_asking(incident, page.key)
+        for user in page.user_ids
+    }
     if user_id != incident.acknowledged.by and user_id not in asked:
         raise ForbiddenError(f"{_holder(incident)} has it, so only they can say that; nothing was done.")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ import structlog
 from bot.domain.catalog import Catalog
 from bot.domain.commands import Command, Join
 from bot.domain.duty import Cover
-from bot.domain.errors import ForbiddenError, MusterError, PermanentError, UserError
+from bot.domain.errors import ForbiddenError, MusterError, PermanentError, TemporaryError, UserError
 from bot.domain.escalation import Contact
 from bot.domain.incident import Incident
 from bot.services.desk import Desk
@@ -26,8 +28,35 @@ from bot.slack.people import People, Person
 from bot.slack.posting import post
 
 ANSWER_TIMEOUT_S = 5
+LOOK_UPS_S = 1.6
+"""For all that is looked up in Slack in one request of its, together: the rest of the 3 s is for Redis."""
 ROOM_WAIT_S = 25
 """How long an answer waits for the room; a response_url lives for 30 minutes, a person's patience does not."""
+
+
+_LOOK_UPS_END_AT: ContextVar[float | None] = ContextVar("look_ups_end_at", default=None)
+"""By the clock of the event loop; set by ``one_request`` only."""
+
+
+@contextmanager
+def one_request() -> Iterator[None]:
+    """In this, all look-ups of who somebody is have ``LOOK_UPS_S`` seconds together: several that each take as long as they may
+    would make Slack give up on its request."""
+    if _LOOK_UPS_END_AT.get() is not None:
+        yield
+        return
+    token = _LOOK_UPS_END_AT.set(asyncio.get_running_loop().time() + LOOK_UPS_S)
+    try:
+        yield
+    finally:
+        _LOOK_UPS_END_AT.reset(token)
+
+
+def _while_slack_waits() -> asyncio.Timeout:
+    """For the next look-up, or what is left for it."""
+    ends_at = asyncio.get_running_loop().time() + WHILE_SLACK_WAITS_S
+    together = _LOOK_UPS_END_AT.get()
+    return asyncio.timeout_at(ends_at if together is None else min(ends_at, together))
 
 
 _SLACK_HOSTS = (".slack.com", ".slack-gov.com")
@@ -128,8 +157,12 @@ class CoverBook(Protocol):
         """Those that are not over, in the order in which they were said."""
         ...
 
-    async def add_cover(self, cover: Cover) -> None:
-        """Remember it; of those of one rotation and time the newest counts."""
+    async def add_covers(self, covers: Sequence[Cover]) -> None:
+        """Remember all of them or none; of those of one rotation and time the newest counts."""
+        ...
+
+    async def end_covers(self, covers: Sequence[Cover]) -> int:
+        """Forget exactly these, all of them or none; how many of them were still there."""
         ...
 
 
@@ -168,9 +201,15 @@ class Tools:
     async def find_person(self, user_id: str) -> Person | None:
         """The person; None when Slack cannot say who it is right now. Raises: ForbiddenError when there is no such person."""
         try:
-            return await self.people.get(user_id)
+            async with _while_slack_waits():
+                return await self.people.get(user_id)
         except PermanentError as error:
             raise ForbiddenError("Slack knows no such person in this workspace; nothing was done.") from error
+        except TimeoutError:
+            known = self.people.find(user_id)
+            if known is None:
+                self.log.warning("person_unknown", error="Slack took too long")
+            return known
         except MusterError as error:
             self.log.warning("person_unknown", error=str(error))
             return None
@@ -253,7 +292,7 @@ class Tools:
             if contact and contact.slack
         ]
         try:
-            async with asyncio.timeout(WHILE_SLACK_WAITS_S):
+            async with _while_slack_waits():
                 for contact in called:
                     if await self._is_behind(contact, user_id):
                         return True
@@ -272,7 +311,11 @@ class Tools:
         members = self.slack.each(
             "conversations.members", "members", patience_s=WHILE_SLACK_WAITS_S, channel=channel_id, limit=1000
         )
-        return frozenset([user_id async for user_id in members])
+        try:
+            async with _while_slack_waits():
+                return frozenset([user_id async for user_id in members])
+        except TimeoutError as error:
+            raise TemporaryError("Slack did not say in time who is in the room") from error
 
     async def room_of(self, channel_id: str) -> Incident:
         """The incident whose room this is, for ``act``. Raises: UserError that says where to do it instead."""
