@@ -56,7 +56,7 @@ class Metrics:
         self._audit_failures = Counter(
             "muster_audit_failures", "Audits that found something, by what it was", ["kind"], registry=self.registry
         )
-        for kind in ("overdue", "missing", "orphans", "heartbeat"):
+        for kind in ("overdue", "missing", "orphans", "unreadable", "heartbeat"):
             self._audit_failures.labels(kind)
         self._rebooked = Counter("muster_audit_booked_again", "Tasks that the audit had to book again", registry=self.registry)
         self._audit_age = Gauge(

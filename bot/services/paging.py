@@ -234,9 +234,11 @@ class PagePerformer:
     ) -> bool:
         try:
             others = await going_on()
-        except MusterError as error:  # that cannot be known just now; a fault of another incident must not stop this page
+        except (
+            MusterError
+        ) as error:  # that cannot be known just now: to call twice is better than to take another's call for ours
             self._log.warning("other_incidents_unknown", error=str(error))
-            return False
+            return True
         return any(_may_have_called(other, contact, since, but=but) for other in others)
 
 

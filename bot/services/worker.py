@@ -30,6 +30,11 @@ LEASE_MS = 2_000
 """After a crash a second attempt starts within lease + heartbeat = 2.5 s."""
 RENEW_S = 0.7
 MOST_AT_ONCE = 64
+SLOW_S = 1.0
+"""What takes longer waits for somebody who does not answer. It costs nothing and takes nobody's place: sixty-four calls that hang
+must not stop the pages that another provider would take."""
+MOST_RUNNING = 512
+"""With what is slow."""
 HEAD_START_S = 0.005
 """While an incident is opened, whatever can wait begins so much later: first the room's channel, then its checklist and its
 people are on their way to Slack, and only then this process draws and asks for the rest."""
@@ -115,6 +120,8 @@ class Worker:
         self._claiming = asyncio.Lock()
         self._stopped = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[str, float] = {}
+        """When what runs was begun, by the loop's time."""
         self._waiting: dict[str, Task] = {}
         """By id: claimed while their former claim is still being performed here."""
         self._held: dict[str, Task] = {}
@@ -163,9 +170,11 @@ class Worker:
             return 0.0 if self._stopping else await self._claim_and_start()
 
     async def _claim_and_start(self) -> float:
-        room = MOST_AT_ONCE - len(self._running)
-        if room <= 0:
-            return IDLE_S
+        now = asyncio.get_running_loop().time()
+        quick = [begun for begun in self._begun.values() if now - begun < SLOW_S]
+        room = min(MOST_AT_ONCE - len(quick), MOST_RUNNING - len(self._running))
+        if room <= 0:  # until something ends, which wakes, or the first of them is slow
+            return min(quick, default=now) + SLOW_S - now + 0.001
         try:
             claimed = await self._tasks.claim(most=room, lease_ms=LEASE_MS)
         except MusterError as error:
@@ -190,6 +199,7 @@ class Worker:
         return min(IDLE_S, max(0.0, (claimed.next_due_at - self._clock.now()).total_seconds()) + 0.001)
 
     def _begin(self, task: Task, wait_s: float) -> None:
+        self._begun[task.id] = asyncio.get_running_loop().time()
         self._running[task.id] = asyncio.create_task(self._one(task, wait_s), name=f"task {task.id}")
 
     async def _one(self, task: Task, wait_s: float) -> None:
@@ -210,6 +220,7 @@ class Worker:
                 outcome = await self._retry(task, error)
             finally:
                 self._running.pop(task.id, None)
+                self._begun.pop(task.id, None)
         self._held.pop(task.token, None)
         following = self._waiting.pop(task.id, None) if not self._stopping else None
         if following:

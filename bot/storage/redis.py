@@ -288,18 +288,14 @@ class RedisStore:
             return
         longest_s = max((cover.until_at - self._clock.now()).total_seconds() for cover in covers)
         lines = [cover.model_dump_json() for cover in covers]
-        await self._run("covers", [MOST_COVERS, max(1, round(longest_s) + COVERS_LONGER_S), *lines], writes=True)
+        await self._run("covers", [MOST_COVERS, max(1, round(longest_s) + COVERS_LONGER_S), 0, *lines], writes=True)
 
     async def end_covers(self, covers: Sequence[Cover]) -> int:
         """Forget exactly these, all of them or none; how many of them were still there. Safe to repeat."""
         if not covers:
             return 0
-        key = f"{self._prefix}covers"
-        async with self._redis.pipeline(transaction=True) as together:
-            for cover in covers:
-                together.lrem(key, 0, cover.model_dump_json())
-            removed = await self._ask(together.execute(), writes=True)
-        return sum(bool(count) for count in removed)
+        lines = [cover.model_dump_json() for cover in covers]
+        return int(await self._run("covers", [MOST_COVERS, 0, len(lines), *lines], writes=True))
 
     # -- audit -----------------------------------------------------------------------------------------------------
 

@@ -22,8 +22,9 @@ from bot.domain.errors import PermanentError, TemporaryError
 from bot.domain.escalation import Contact
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
+from bot.domain.timers import next_moment
 from bot.http.front import Front, SlackAnswer, make_front
-from bot.http.phone import BODY_MAX_BYTES, OVER, TAKEN, THANKS, UNKNOWN, UNSAVED, PhoneDoor
+from bot.http.phone import BODY_MAX_BYTES, LAPSED, OVER, TAKEN, THANKS, UNKNOWN, UNSAVED, PhoneDoor
 from bot.notify.twilio_signature import is_genuine
 from bot.services.desk import Desk
 from bot.storage.redis import RedisStore
@@ -222,6 +223,48 @@ async def test_whoever_is_asked_says_that_they_are_still_on_it(line: Line) -> No
     assert (await line.kinds()).count("checked_in") == 1
 
 
+async def _lapse(line: Line) -> None:
+    """Whoever has it is asked, and silent for too long."""
+    while (await line.incident()).acknowledged:
+        due_at = next_moment(await line.incident())
+        assert due_at is not None
+        await line.clock.advance(max(0.0, (due_at - line.clock.now()).total_seconds()) + 1)
+        await line.desk.handle(line.incident_id, ReachDue(due_at=due_at), by="muster")
+
+
+async def test_one_press_of_one_call_counts_once(line: Line) -> None:
+    """Twilio's signature has no time: whoever has the same bytes keeps nobody asleep with them."""
+    await line.press()
+    await _lapse(line)
+    before = await line.kinds()
+    status, text = await line.press()
+    assert (status, heard(text)) == (200, LAPSED)
+    assert await line.kinds() == before
+    assert (await line.incident()).acknowledged is None
+    assert heard((await line.press(CallSid="CA0124"))[1]) == THANKS
+    assert (await line.kinds()).count("acknowledged") == 2
+    await line.desk.handle(line.incident_id, ChangeStatus(status=Status.RESOLVED), by="U1")
+    assert heard((await line.press())[1]) == OVER
+
+
+async def test_a_press_that_is_repeated_while_somebody_else_has_it_takes_nothing(line: Line) -> None:
+    """It was theirs, and is not any more."""
+    await line.press()
+    await _lapse(line)
+    await line.desk.handle(line.incident_id, Acknowledge(via="slack"), by="U0DEVELOPER")
+    assert heard((await line.press())[1]) == TAKEN
+    assert (await line.kinds()).count("acknowledged") == 2
+
+
+async def test_a_repeated_press_is_thanked_for_also_when_slack_has_come_back(line: Line) -> None:
+    """The first time only the contact was known: it is the same person."""
+    line.roster.fault = TemporaryError("Slack did not answer")
+    await line.press()
+    line.roster.fault = None
+    assert heard((await line.press())[1]) == THANKS
+    assert (await line.kinds()).count("acknowledged") == 1
+
+
 # -- who it was ----------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +281,7 @@ async def test_whoever_was_called_counts_not_whoever_is_on_duty_now(line: Line) 
         reference="CA1",
     )
     await line.desk.handle(line.incident_id, page, by="muster")
-    await line.press()
+    await line.press(CallSid="CA1")
     incident = await line.incident()
     assert incident.acknowledged is not None
     assert incident.acknowledged.by == "U0YESTERDAY"
@@ -312,6 +355,33 @@ async def test_an_unknown_page_is_said_to_be_one(line: Line, token: str) -> None
     status, text = await line.press(token=token.format(id=line.incident_id))
     assert (status, heard(text)) == (404, UNKNOWN)
     assert "acknowledged" not in await line.kinds()
+
+
+def called(line: Line, **fields: Any) -> RecordPage:
+    """One call to "on-call", as it is recorded."""
+    page = {"key": "level-1", "contact_id": "on-call", "attempt": 1, "via": "phone", "name": "On-call engineer"}
+    return RecordPage(**{**page, "due_at": line.clock.now(), **fields})
+
+
+@pytest.mark.parametrize("call", ["CA2", "", "CA1 ", "CA1:1:0", "x" * 65])
+async def test_another_call_than_those_on_record_is_an_unknown_page(line: Line, call: str) -> None:
+    """Whatever key is pressed in it; that of the record counts."""
+    await line.desk.handle(line.incident_id, called(line, reference="CA1"), by="muster")
+    for digits in ("1", "2"):
+        status, text = await line.press(digits, CallSid=call)
+        assert (status, heard(text)) == (404, UNKNOWN)
+    assert "acknowledged" not in await line.kinds()
+    assert heard((await line.press(CallSid="CA1"))[1]) == THANKS
+
+
+async def test_a_call_that_is_just_being_recorded_counts(line: Line) -> None:
+    """The call before it failed, and whoever answers the next one is quicker than the record; so does the earlier one."""
+    await line.desk.handle(line.incident_id, called(line, reference="CA1"), by="muster")
+    await line.desk.handle(
+        line.incident_id, called(line, attempt=2, failure="voicemail took the call", passing=True), by="muster"
+    )
+    assert heard((await line.press("2", CallSid="CA1"))[1]).startswith("Nothing was changed.")
+    assert heard((await line.press(CallSid="CA2"))[1]) == THANKS
 
 
 @pytest.mark.parametrize("token", ["x", "a~b", "a~b~c~d", "a~b~%3Cx%3E", "~~", "a%2Fb~c~d", "a" * 300 + "~b~c"])

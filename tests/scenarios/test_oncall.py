@@ -8,6 +8,7 @@ import json
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
+from bot.domain.duty import Cover
 from bot.sandbox.faults import FaultKind
 from bot.sandbox.world import pagerduty
 from bot.slack.blocks.parts import BLOCKS_MAX, MESSAGE_BLOCKS_MAX_CHARS, text_length
@@ -184,9 +186,11 @@ async def test_pagerduty_is_asked_who_is_on_call(begin: Begin) -> None:
     assert "PagerDuty has the hand-overs." in await told(stage, "developer", "/oncall asked")
     await told(stage, "cto", "/oncall cover for @oncall for 2h")
     assert "(`asked`): <@U0CTO> covers until" in await told(stage, "developer", "/oncall asked")
+    assert "You cover for nobody" in await told(stage, "developer", "/oncall cover end")
     text = await told(stage, "cto", "/oncall cover end")
-    assert "Asked cannot be given back early: Muster cannot tell which one person of Slack would have it again." in text
-    assert await covers(stage) == [("asked", "U0CTO")]
+    assert "<@U0CTO> does not cover *Asked* any more: whoever PagerDuty says is on duty again." in text
+    assert await covers(stage) == []
+    assert "(`asked`): On-call engineer (<@U0ONCALL>), says PagerDuty" in await told(stage, "developer", "/oncall asked")
 
 
 def asked_of(begin: Begin) -> Json:
@@ -410,7 +414,7 @@ async def test_a_cover_holds_for_the_turns_of_one_person(begin: Begin) -> None:
         ("developer", "cover for me for 2h in tertiary", "There is no rotation “tertiary”"),
         ("developer", "cover for me for 2h in secondry", "Did you mean “secondary”?"),
         ("developer", "cover for me for 2h in <!channel>", "There is no rotation"),
-        ("developer", "cover end", "You cover for nobody, and nobody covers for you"),
+        ("developer", "cover end", "You cover for nobody, and as far as Muster knows nobody covers for you"),
     ],
 )
 async def test_a_swap_that_cannot_be_is_refused(begin: Begin, user: str, typed: str, answer: str) -> None:
@@ -452,6 +456,44 @@ async def test_a_cover_is_ended_early(begin: Begin, user: str) -> None:
     await stage.workspace.command("support-agent", "support", "/incident clerk down")
     await page_of(stage, "developer", before + 1)
     assert stage.workspace.dm("cto") == []
+
+
+@pytest.mark.parametrize("user", ["engineering-lead", "developer"])
+async def test_a_cover_of_a_cover_is_ended(begin: Begin, user: str) -> None:
+    """By who covers: whom they covered for has it again. By whose turn it is: they have it themselves."""
+    stage = await begin(FOREVER)
+    await told(stage, "cto", "/oncall cover for @developer for 5h")
+    await told(stage, "engineering-lead", "/oncall cover for @cto for 2h")
+    text = await told(stage, user, "/oncall cover end")
+    again, left = ("U0CTO", [("primary", "U0CTO")]) if user == "engineering-lead" else ("U0DEVELOPER", [])
+    assert f"<@U0LEAD> does not cover *Primary on-call* any more: <@{again}> is on duty again." in text
+    assert await covers(stage) == left
+
+
+async def test_a_cover_of_many_turns_is_ended_at_once(begin: Begin) -> None:
+    """All of them; the other rotation's stays."""
+    stage = await begin({**PRIMARY, "members": ["alpha", "beta"]}, {**FOREVER, "id": "secondary", "members": ["beta"]})
+    text = await told(stage, "cto", "/oncall primary")
+    on_duty = "developer" if "Alpha engineer (<@U0DEVELOPER>) until" in text else "engineering-lead"
+    await told(stage, "cto", f"/oncall cover for @{on_duty} for 6 days in primary")
+    await told(stage, "cto", "/oncall cover for @engineering-lead for 2h in secondary")
+    assert len(await covers(stage)) in (4, 5)
+    assert "again" in await told(stage, "cto", "/oncall cover end in primary")
+    assert await covers(stage) == [("secondary", "U0CTO")]
+
+
+async def test_a_cover_for_a_group_is_ended(begin: Begin) -> None:
+    """Of several people nobody is named: the contact has it again."""
+    group = {"id": "everybody", "name": "Executives", "slack": "@executives"}
+    stage = await begin({**FOREVER, "members": ["everybody"]}, contacts=[group])
+    now = datetime.now(UTC)
+    span = {"from_at": now - timedelta(hours=1), "until_at": now + timedelta(hours=1)}
+    cover = Cover(rotation="primary", user_id="U0DEVELOPER", by="U0DEVELOPER", **span)
+    await stage.muster.store.add_covers([cover])
+    text = await told(stage, "developer", "/oncall cover end")
+    assert "<@U0DEVELOPER> does not cover *Primary on-call* any more: " in text
+    assert text.rstrip().endswith("is on duty again.")
+    assert await covers(stage) == []
 
 
 @pytest.mark.parametrize("how", ["frozen", "killed"])

@@ -130,6 +130,11 @@ class Watched:
         """Whether the task waits, or is being done."""
         return identity not in (await self.store.look_for([identity]))[0]
 
+    async def is_quiet(self) -> bool:
+        """Whether everything that is due was done: a leap in time takes away the lease of what is under way."""
+        is_late = await self.store.due_age_s() > 0
+        return not (is_late or self.worker._claiming.locked() or self.worker._running)
+
     async def record(self) -> AuditRecord:
         """What the last audit left."""
         return AuditRecord.model_validate_json(await self.store.audit_record() or "{}")
@@ -206,6 +211,7 @@ async def test_p11_a_clock_that_was_lost_pages_all_the_same(watched: Watched, ha
         await watched.until(lambda: watched.is_booked(f"{incident.id}:clock"), "the clock")
         await watched.lose(f"{incident.id}:clock", hash_too=hash_too)
         for _ in range(16):
+            await watched.until(watched.is_quiet, "what was due")
             await watched.advance(EVERY_S)
             await watched.until(lambda: watched.is_booked(AUDIT_ID), "the next audit")
         await watched.until(lambda: ("level-2", "engineering-lead") in watched.pages, "the second level")
@@ -369,3 +375,21 @@ async def test_a_private_incident_is_not_named(watched: Watched) -> None:
     (trouble,) = watched.audits[-1].troubles
     assert "a task of a private incident" in trouble.text
     assert incident.id not in trouble.text
+
+
+async def test_an_incident_that_this_version_cannot_read_is_a_trouble_and_hides_no_other(watched: Watched) -> None:
+    """The incidents channel is told what to do, the heartbeat is silent, and what is lost elsewhere is still booked again."""
+    odd = await watched.declare()
+    other = Declaration(title="Something else", runbook_ids=(), origin=Origin(how="terminal"))
+    well = (await watched.desk.declare(other, by="U1", delivery=None)).incident
+    timeline = f"{watched.store._prefix}inc:{odd.id}:timeline"
+    (entry,) = await watched.store._redis.lrange(timeline, 0, 0)
+    await watched.store._redis.rpush(timeline, entry.replace('"incident_opened"', '"from_the_future"'))
+    await watched.lose(f"{well.id}:clock")
+    watched.audit._desk = watched.desk = Desk(store=watched.store, clock=watched.clock, catalog=watched.desk.catalog)
+    await watched.audit(task_of(watched.store, watched.clock))
+    (audited,) = watched.audits
+    assert [trouble.kind for trouble in audited.troubles] == ["unreadable", "missing"]
+    assert f"{odd.id} cannot be read by this version" in audited.troubles[0].text
+    assert await watched.is_booked(f"{well.id}:clock")
+    assert watched.beats == 0

@@ -47,6 +47,22 @@ async def test_an_opening_books_its_work_in_the_same_write(desk: Desk, store: Re
     assert await desk.active() == [incident]
 
 
+async def test_an_incident_of_a_newer_version_hides_no_other(
+    desk: Desk, store: RedisStore, clock: MovingClock, catalog: Catalog
+) -> None:
+    """A replica that cannot read one goes on with the rest, and says which one it is."""
+    odd = await opened(desk)
+    other = Declaration(title="something else", runbook_ids=(), origin=ORIGIN)
+    well = (await desk.declare(other, by="U1", delivery="command:2")).incident
+    timeline = f"{store._prefix}inc:{odd.id}:timeline"
+    (entry,) = await store._redis.lrange(timeline, 0, 0)
+    await store._redis.rpush(timeline, entry.replace('"incident_opened"', '"from_the_future"'))
+    older = Desk(store=store, clock=clock, catalog=catalog)
+    survey = await older.survey()
+    assert ([incident.id for incident in survey.incidents], survey.unreadable) == ([well.id], [odd.id])
+    assert [incident.id for incident in await older.active()] == [well.id]
+
+
 async def test_the_same_delivery_opens_once(desk: Desk) -> None:
     """A repeated delivery finds the incident that it opened."""
     incident = await opened(desk)

@@ -10,14 +10,14 @@ import pytest
 
 from bot.domain.catalog import Catalog
 from bot.domain.commands import Acknowledge, ChangeStatus, CheckIn, Command, ReachDue
-from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
+from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
 from bot.domain.escalation import Condition, Contact, Level, Rotation, Trigger, Way
 from bot.domain.facts import PageFailed, PageSent, Status
 from bot.domain.incident import Incident
 from bot.domain.severity import Severity
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import MUSTER
-from bot.domain.timers import NEXT_ROUND_S
+from bot.domain.timers import LONGEST_ROUND_S, NEXT_ROUND_S
 from bot.services.paging import (
     FOLLOW_EVERY_S,
     FOLLOW_MOST_S,
@@ -99,7 +99,7 @@ class StoryDesk:
     def __init__(self, story: Story) -> None:
         self.story = story
 
-    async def handle(self, incident_id: str, command: Command, *, by: str) -> None:
+    async def handle(self, incident_id: str, command: Command, *, by: str, delivery: str | None = None) -> None:
         """Decides and keeps."""
         self.story.do(command, by=by)
 
@@ -674,3 +674,92 @@ async def test_our_own_word_that_comes_back_late_revives_no_acknowledgement(cata
     pagerduty.fates = [Followed(state="acknowledged")]
     await stage.follows(held, before)
     assert stage.story.incident.acknowledged is None
+
+
+# -- what goes wrong elsewhere -------------------------------------------------------------------------------------
+
+
+async def refused_wait(stage: Stage, *, attempt: int = 1) -> float | None:
+    """The wait with which the next attempt is handed back."""
+    with pytest.raises(TemporaryError) as error:
+        await stage.attempt(attempt=attempt)
+    return error.value.retry_after_s
+
+
+async def test_one_provider_that_wants_patience_holds_no_other_way_back(catalog: Catalog) -> None:
+    """Slack asks for an hour, when all are tried in turn: the telephone is next, as soon as ever."""
+    contact = Contact(id="all", name="All", slack="@all", phone=PHONE)
+    slack = MemoryWay(Way.SLACK, *[NOT_NOW] * MOST_TRIES, TemporaryError("limited", retry_after_s=3600))
+    phone = MemoryWay(Way.PHONE, *[NOT_NOW] * MOST_TRIES)
+    stage = started(catalog, slack, phone, contact=contact)
+    await stage.page()
+    assert await refused_wait(stage) is None
+    await stage.attempt(attempt=2)
+    assert stage.happened()[-1] == "phone sent"
+
+
+async def test_the_only_way_is_waited_for_but_not_for_an_hour(catalog: Catalog) -> None:
+    """Its provider is not asked before it wants to be, nor much later than a round is long."""
+    contact = Contact(id="all", name="All", slack="@all")
+    waits = [TemporaryError("limited", retry_after_s=wait_s) for wait_s in (3600, 20)]
+    stage = started(catalog, MemoryWay(Way.SLACK, *[NOT_NOW] * MOST_TRIES, *waits), contact=contact)
+    await stage.page()
+    assert [await refused_wait(stage), await refused_wait(stage, attempt=2)] == [LONGEST_ROUND_S, 20]
+
+
+async def test_an_incident_that_cannot_be_read_stops_no_call_for_another(catalog: Catalog) -> None:
+    """Whether it called the same number cannot be known: a second call is better than another incident's taken for this one's."""
+    contact = Contact(id="all", name="All", phone=PHONE)
+    phone = MemoryWay(Way.PHONE, UnknownOutcome("it may ring"))
+    stage = started(catalog, phone, contact=contact)
+
+    async def unreadable() -> list[Incident]:
+        raise UnknownEntryError("inc-7: entry of another version")
+
+    stage.pages._going_on = unreadable
+    with pytest.raises(UnknownOutcome):
+        await stage.attempt()
+    await stage.attempt(attempt=2)
+    assert [summons.look_first for summons in phone.sent] == [False, False]
+    assert stage.happened() == ["phone sent"]
+
+
+async def test_what_the_provider_refuses_for_good_is_not_asked_again(catalog: Catalog) -> None:
+    """The token was taken away: nothing runs in circles, and that it is over is tried once more, by the other key."""
+    pagerduty = MemoryWay(Way.PAGERDUTY, follows=True)
+    stage = await sent_by(catalog, pagerduty)
+    pagerduty.fates = [PermanentError("the token was revoked"), PermanentError("the key was revoked")]
+    await stage.attempt(kind=TaskKind.FOLLOW)
+    assert not [task for task in stage.story.tasks.values() if task.kind is TaskKind.FOLLOW]
+    stage.story.do(ChangeStatus(status=Status.RESOLVED), after_s=60)
+    await stage.attempt(kind=TaskKind.FOLLOW)
+    assert [wanted for _, wanted in pagerduty.followed] == ["open", "over"]
+    assert not [task for task in stage.story.tasks.values() if task.kind is TaskKind.FOLLOW]
+    assert stage.story.incident.acknowledged is None
+
+
+async def test_a_provider_that_never_answers_is_not_asked_for_ever(catalog: Catalog) -> None:
+    """For a day since there was something to tell, however old the page is."""
+    pagerduty = MemoryWay(Way.PAGERDUTY, follows=True)
+    stage = await sent_by(catalog, pagerduty)
+    pagerduty.fates = [NOT_NOW, NOT_NOW]
+    stage.story.do(ChangeStatus(status=Status.RESOLVED), after_s=2 * FOLLOW_MOST_S)
+    with pytest.raises(TemporaryError):
+        await stage.attempt(kind=TaskKind.FOLLOW)
+    stage.story.now += timedelta(seconds=FOLLOW_MOST_S + 1)
+    await stage.attempt(kind=TaskKind.FOLLOW)
+    assert not [task for task in stage.story.tasks.values() if task.kind is TaskKind.FOLLOW]
+
+
+async def test_what_is_resolved_in_pagerduty_was_seen_by_somebody(catalog: Catalog) -> None:
+    """It counts as their acknowledgement: the next level is not woken."""
+    pagerduty = MemoryWay(Way.PAGERDUTY, follows=True)
+    stage = await sent_by(catalog, pagerduty)
+    stage.duty.users = {"someone@example.com": "U0SOMEONE"}
+    pagerduty.fates = [Followed(state="closed", reason="it was resolved in PagerDuty", by="someone@example.com")]
+    await stage.attempt(kind=TaskKind.FOLLOW)
+    acknowledged = stage.story.incident.acknowledged
+    assert acknowledged
+    assert (acknowledged.by, stage.story.incident.acknowledged_via) == ("U0SOMEONE", "pagerduty")
+    stage.story.tick(until_s=1000)
+    assert [key for _, key, *_ in stage.story.raised()] == ["level-1"]

@@ -15,8 +15,9 @@ from bot.domain.commands import Join
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind, prompt_task
+from bot.services.desk import Desk
 from bot.services.ports import Claimed, Task
-from bot.services.worker import MOST_AT_ONCE, Performed, Work
+from bot.services.worker import MOST_AT_ONCE, UNREAD_RETRY_S, Performed, Work
 from bot.storage.redis import RedisStore, connect
 from tests.conftest import MovingClock
 from tests.services.floor import LEASE_S, WAIT_S, Floor, WatchedStore
@@ -114,6 +115,21 @@ async def test_a_backlog_is_worked_off_without_a_stampede(floor: Floor) -> None:
         perform.go_on()
         await floor.until_outcome("done", times=len(names))
     assert perform.most == MOST_AT_ONCE
+
+
+async def test_calls_that_hang_take_nobodys_place(floor: Floor) -> None:
+    """More of them than are done at once; what is due behind them is done within seconds, and none of them is begun twice."""
+    hanging = Performer(held=True)
+    names = [f"hangs{number}" for number in range(MOST_AT_ONCE + 20)]
+    await floor.ask(*names, kind=TaskKind.PAGE)
+    work = {kind: Work(perform=hanging if kind is TaskKind.PAGE else Performer()) for kind in TaskKind}
+    async with floor.worker(work=work):
+        await asyncio.wait_for(hanging.full.wait(), WAIT_S)
+        await floor.ask("work")
+        await floor.until_outcome("done")
+        assert hanging.now == len(hanging.attempts) == len(names)
+        hanging.go_on()
+    assert all(attempt == 1 for _, attempt in hanging.attempts)
 
 
 async def test_the_most_urgent_kind_goes_first(floor: Floor) -> None:
@@ -377,6 +393,20 @@ async def test_what_this_version_does_not_know_is_left_alone(floor: Floor) -> No
     assert perform.attempts == [("work", 1)]
     assert [line["task_id"] for line in logs if line["event"] == "task_not_understood"] == ["odd"]
     assert await floor.due_in_s("odd") is not None
+
+
+async def test_an_incident_of_a_newer_version_is_left_to_a_newer_replica_at_once(floor: Floor, catalog: Catalog) -> None:
+    """Its page waits for two seconds, not for a minute."""
+    timeline = f"{floor.store._prefix}inc:{floor.incident.id}:timeline"
+    (entry,) = await floor.store._redis.lrange(timeline, 0, 0)
+    await floor.ask("work")
+    await floor.store._redis.rpush(timeline, entry.replace('"incident_opened"', '"from_the_future"'))
+    floor.desk = Desk(store=floor.store, clock=floor.clock, catalog=catalog)
+    perform = Performer()
+    async with floor.worker(perform):
+        await floor.until_outcome("retried")
+        assert await floor.due_in_s("work") == pytest.approx(UNREAD_RETRY_S, abs=0.5)
+    assert perform.attempts == []
 
 
 async def test_a_task_without_its_incident_is_not_lost(floor: Floor) -> None:

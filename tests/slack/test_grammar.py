@@ -349,8 +349,16 @@ def test_a_time_that_is_none_is_refused(span: str, problem: str) -> None:
         (datetime(2026, 3, 28, 16, 0, tzinfo=UTC), "until 12:00", datetime(2026, 3, 29, 10, 0, tzinfo=UTC)),
         (datetime(2026, 3, 28, 16, 0, tzinfo=UTC), "until tomorrow 02:30", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
         (datetime(2026, 10, 24, 16, 0, tzinfo=UTC), "until tomorrow 02:30", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "until 02:45", datetime(2026, 10, 25, 0, 45, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 0, 50, tzinfo=UTC), "until 02:45", datetime(2026, 10, 25, 1, 45, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "until 02:45", datetime(2026, 10, 25, 1, 45, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "until today 02:45", datetime(2026, 10, 25, 1, 45, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "until 2026-10-25 02:45", datetime(2026, 10, 25, 1, 45, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 1, 50, tzinfo=UTC), "until 02:45", datetime(2026, 10, 26, 1, 45, tzinfo=UTC)),
+        (datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "until 02:45", datetime(2026, 3, 29, 1, 45, tzinfo=UTC)),
+        (datetime(2026, 3, 29, 1, 50, tzinfo=UTC), "until 02:45", datetime(2026, 3, 30, 0, 45, tzinfo=UTC)),
     ],
 )
 def test_the_night_of_the_clock_change_moves_no_time_of_day(now: datetime, span: str, expected: datetime) -> None:
-    """What the spring night skips is an hour later, what the autumn night has twice is the first."""
+    """What the spring night skips is an hour later, what the autumn night has twice is the next of the two."""
     assert read_until(span, now=now, zone=BERLIN) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from bot.domain.commands import (
     RecordRun,
     RequestRun,
 )
-from bot.domain.facts import Origin, Status
-from bot.domain.incident import Incident
+from bot.domain.facts import Noted, Origin, Status
+from bot.domain.incident import Incident, Moment, News
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.room import MessageKind, Place, RoomMessage, desired_room
 from bot.slack.blocks.messages import draw, draw_page
@@ -290,3 +291,12 @@ def test_the_digest_tells_whether_slack_shows_exactly_this() -> None:
     assert one.digest == Drawn(text="a", blocks=({"type": "divider"},)).digest
     assert one.digest != Drawn(text="b", blocks=({"type": "divider"},)).digest
     assert one.digest != Drawn(text="a", blocks=()).digest
+
+
+def test_each_of_a_thousand_news_says_its_own(outage: Story) -> None:
+    """They are found by their number; what one costs does not grow with how many there are."""
+    moment = Moment(by="U2", at=outage.now)
+    news = tuple(News(seq=10 + 3 * number, moment=moment, fact=Noted(text=f"note {number}")) for number in range(1000))
+    incident = replace(outage.incident, news=news)
+    wanted = [item for item in desired_room(incident).messages if item.kind is MessageKind.NEWS]
+    assert [draw(item, incident)[0].text for item in wanted] == [f"📝 by <@U2>: note {number}" for number in range(1000)]

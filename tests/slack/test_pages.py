@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import pytest
 
 from bot.domain.catalog import Catalog
 from bot.domain.commands import Acknowledge, ChangeStatus, Declaration, ReachDue, RecordPage, RecordRoom
-from bot.domain.escalation import Way
+from bot.domain.duty import Cover
+from bot.domain.errors import TemporaryError, UnknownOutcome
+from bot.domain.escalation import Contact, PagerDutyOnCall, Rotation, Way
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind
@@ -17,10 +22,11 @@ from bot.sandbox.models import UserGroup
 from bot.sandbox.server import Sandbox
 from bot.services.desk import Desk
 from bot.services.paging import PagePerformer
-from bot.services.ports import Task
+from bot.services.ports import Summons, Task
 from bot.services.worker import Performed
 from bot.slack.client import SlackApi
-from bot.slack.duty import DutyRoster
+from bot.slack.duty import DutyRoster, OnCall
+from bot.slack.limits import Limits
 from bot.slack.pages import SlackWay
 from bot.slack.people import People
 from bot.storage.redis import RedisStore
@@ -187,3 +193,192 @@ async def test_a_contact_that_is_nobody_says_what_to_write(night: Night, slack: 
     failed = recorded(await night.send(await night.begin()))
     assert "contacts.yml" in failed.failure
     assert not failed.passing
+
+
+# -- a group that is larger than what Slack takes at once ------------------------------------------------------------
+
+GROUP = Contact(id="all-hands", name="All hands", slack="@all-hands")
+
+
+class Crowd:
+    """A group of sixty, and a way to it that keeps Slack's limits; its waits let the time pass."""
+
+    def __init__(self, *, slack: SlackApi, people: People, desk: Desk, store: RedisStore, clock: MovingClock) -> None:
+        self.slack, self.people, self.desk, self.store, self.clock = slack, people, desk, store, clock
+        slack.limits = Limits(store)
+        self.waited_s = 0.0
+        self.way = self.another(self._sleep)
+        self.since = clock.now() - timedelta(seconds=5)
+
+    def another(self, sleep: Callable[[float], Awaitable[None]]) -> SlackWay:
+        """As another process has it."""
+        return SlackWay(slack=self.slack, people=self.people, desk=self.desk, sleep=sleep)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waited_s += seconds
+        await self.clock.advance(seconds)
+
+    def summons(self, *, look_first: bool = False, contact: Contact = GROUP) -> Summons:
+        """One page to all of them."""
+        return Summons(
+            key=f"inc-1/g1/notice-SEV1/{contact.id}",
+            contact=contact,
+            kind="notice",
+            number=1,
+            severity="SEV1",
+            title="clerk down",
+            why="for your information",
+            drill=False,
+            opened_at=self.clock.now(),
+            room_url=None,
+            answer_url=None,
+            look_first=look_first,
+            since=self.since,
+        )
+
+
+@pytest.fixture
+async def crowd(store: RedisStore, clock: MovingClock, catalog: Catalog, sandbox: Sandbox, slack: SlackApi) -> Crowd:
+    """See ``Crowd``."""
+    users = [sandbox.workspace.add_user(f"person{number}", "Person", channels=()).id for number in range(60)]
+    sandbox.state.groups["S0ALLHANDS"] = UserGroup("S0ALLHANDS", "all-hands", "All hands", users)
+    people = await fresh(slack)
+    await people.resolve("@all-hands")
+    desk = Desk(store=store, clock=clock, catalog=catalog)
+    return Crowd(slack=slack, people=people, desk=desk, store=store, clock=clock)
+
+
+def times_told(sandbox: Sandbox) -> list[int]:
+    """How often each of the sixty was."""
+    return [len(sandbox.workspace.dm(f"person{number}")) for number in range(60)]
+
+
+async def test_a_group_of_sixty_is_told_in_one_attempt(crowd: Crowd, sandbox: Sandbox) -> None:
+    """Slack opens fifty conversations a minute: the rest is waited for, and a page to somebody else meanwhile is not."""
+    during: list[int] = []
+    lead = Contact(id="lead", name="Lead", slack="U0LEAD")
+
+    async def sleep(seconds: float) -> None:
+        if not during:
+            during.append(len((await crowd.another(crowd._sleep).send(crowd.summons(contact=lead))).messages))
+        await crowd._sleep(seconds)
+
+    accepted = await crowd.another(sleep).send(crowd.summons())
+    assert len(accepted.messages) == len(set(accepted.user_ids)) == 60
+    assert times_told(sandbox) == [1] * 60
+    assert during == [1]
+
+
+async def test_a_repeated_page_to_a_group_goes_on_where_it_was(crowd: Crowd, sandbox: Sandbox) -> None:
+    """An answer was lost in the middle: who was told is neither looked for nor redrawn, and nobody is told twice."""
+    sandbox.faults.add("conversations.open", "accept_then_drop", match={"users": sandbox.workspace.user("person30").id})
+    with pytest.raises(UnknownOutcome):
+        await crowd.way.send(crowd.summons())
+    told = sum(times_told(sandbox))
+    sandbox.calls.clear()
+    accepted = await crowd.way.send(crowd.summons(look_first=True))
+    looked = sum(call.method == "conversations.history" for call in sandbox.calls)
+    assert told == 30
+    assert looked <= 30
+    assert len(accepted.messages) == 60 - times_told(sandbox).count(0)
+    assert max(times_told(sandbox)) == 1
+
+
+async def test_of_a_group_that_slack_does_not_take_whole_those_are_told_who_can_be(crowd: Crowd, sandbox: Sandbox) -> None:
+    """It wants more patience than a page has: who was told is recorded, and nothing starts over."""
+    sandbox.faults.add("conversations.open", "429", retry_after_s=300, match={"users": sandbox.workspace.user("person10").id})
+    accepted = await crowd.way.send(crowd.summons())
+    assert len(accepted.messages) == 10
+    assert sum(times_told(sandbox)) == 10
+    assert crowd.waited_s == 0
+
+
+async def test_where_nobody_was_told_the_limit_is_the_workers_business(crowd: Crowd, sandbox: Sandbox) -> None:
+    """It is tried again, or another way is."""
+    sandbox.faults.add("conversations.open", "429", retry_after_s=5)
+    with pytest.raises(TemporaryError):
+        await crowd.way.send(crowd.summons())
+    assert sum(times_told(sandbox)) == 0
+
+
+# -- who is on duty, while Slack is away -----------------------------------------------------------------------------
+
+
+class Away:
+    """A Slack that does not answer."""
+
+    async def call(self, method: str, **arguments: object) -> None:
+        """Never."""
+        raise TemporaryError("Slack is away")
+
+    async def each(self, method: str, items: str, **arguments: object) -> AsyncIterator[None]:
+        """Never."""
+        raise TemporaryError("Slack is away")
+        yield
+
+
+def roster(
+    night: Night, catalog: Catalog, people: People, *contacts: Contact, rotation: Rotation, on_call: OnCall | None = None
+) -> DutyRoster:
+    """By files that have these."""
+    known = {contact.id: contact for contact in contacts}
+    files = replace(catalog, contacts=MappingProxyType(known), rotations=MappingProxyType({rotation.id: rotation}))
+    desk = Desk(store=night.store, clock=night.clock, catalog=files)
+    return DutyRoster(desk=desk, clock=night.clock, people=people, covers=night.store, on_call=on_call)
+
+
+async def covered_by(night: Night, catalog: Catalog, people: People, contact: Contact) -> Contact:
+    """Whom the roster finds, while the engineering lead covers for the primary."""
+    now = night.clock.now()
+    hour = timedelta(hours=1)
+    cover = Cover(rotation="primary", user_id="U0LEAD", from_at=now - hour, until_at=now + hour, by="U0LEAD")
+    await night.store.add_covers([cover])
+    rotation = Rotation(id="primary", name="Primary", members=("lead",), starts="2026-01-01")
+    return await roster(night, catalog, people, contact, rotation=rotation).find("primary")
+
+
+@pytest.mark.parametrize("written", ["U0LEAD", "@engineering-lead", "engineering-lead@sandbox.example", "@leads"])
+async def test_who_covers_keeps_their_telephone_while_slack_is_away(
+    night: Night, catalog: Catalog, slack: SlackApi, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of people long ago is better than a page that only Slack could bring."""
+    lead = night.sandbox.state.users["U0LEAD"]
+    lead.email = "engineering-lead@sandbox.example"
+    night.sandbox.state.groups["S0LEADS"] = UserGroup("S0LEADS", "leads", "Leads", ["U0LEAD"])
+    people = await fresh(slack)
+    if written == "@leads":
+        await people.resolve(written)
+    for module in ("FRESH_S", "GROUP_FRESH_S"):
+        monkeypatch.setattr(f"bot.slack.people.{module}", 0)
+    people._slack = Away()  # type: ignore[assignment]
+    contact = Contact(id="lead", name="Lead", slack=written, phone="+15550100")
+    assert await covered_by(night, catalog, people, contact) == contact
+
+
+async def test_who_was_never_read_is_told_in_slack(night: Night, catalog: Catalog) -> None:
+    """Nothing else is known of them."""
+    people = People(Away())  # type: ignore[arg-type]
+    contact = Contact(id="lead", name="Lead", slack="@engineering-lead", phone="+15550100")
+    assert (await covered_by(night, catalog, people, contact)).slack == "U0LEAD"
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "ways"),
+    [
+        ("Ops", "ops@localhost", (Way.PAGERDUTY,)),
+        ("Ops", "a b@example.com", (Way.PAGERDUTY,)),
+        ("Ops", "x" * 300 + "@example.com", (Way.PAGERDUTY,)),
+        ("   ", "ops@example.com", (Way.SLACK, Way.PAGERDUTY, Way.EMAIL)),
+    ],
+)
+async def test_an_odd_person_of_pagerduty_is_woken_all_the_same(
+    night: Night, catalog: Catalog, name: str, email: str, ways: tuple[Way, ...]
+) -> None:
+    """An address that no contact can have is left out."""
+
+    async def on_call(where: PagerDutyOnCall) -> list[tuple[str, str]]:
+        return [(name, email)]
+
+    rotation = Rotation(id="primary", name="Primary", pagerduty=PagerDutyOnCall(schedule="PABC123"))
+    found = await roster(night, catalog, People(night.slack), rotation=rotation, on_call=on_call).find("primary")
+    assert set(found.ways) == set(ways)

@@ -119,7 +119,9 @@ def test_a_moment_is_shown_in_the_readers_time_zone() -> None:
     assert parts.when(at()) == "<!date^1795143600^{date_short_pretty} {time}|2026-11-20 03:00 UTC>"
 
 
-@pytest.mark.parametrize(("user_id", "shown"), [("U0LEAD", "<@U0LEAD>"), ("muster", "Muster"), ("U1> <!here", "U1&gt; &lt;!here")])
+@pytest.mark.parametrize(
+    ("user_id", "shown"), [("U0LEAD", "<@U0LEAD>"), ("muster", "Muster"), ("U1> <!here", "U1&gt; &lt;!here")]
+)
 def test_only_an_id_becomes_a_mention(user_id: str, shown: str) -> None:
     """ "muster" and "terminal" are no users, and nothing else becomes markup."""
     assert parts.person(user_id).casefold() == shown.casefold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,9 +22,9 @@ from bot.domain.commands import (
     UntickStep,
 )
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
-from bot.domain.facts import Origin, Role, Status
-from bot.domain.incident import Incident
-from bot.domain.room import MENTION_AFTER_S, RoomRecord, desired_room
+from bot.domain.facts import Origin, PageFailed, Role, Status
+from bot.domain.incident import Incident, Moment, News
+from bot.domain.room import MENTION_AFTER_S, RoomMessage, RoomRecord, SentMessage, desired_room
 from bot.domain.severity import Severity
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
@@ -34,6 +35,7 @@ from bot.services.ports import Settlement, Task
 from bot.services.worker import Performed
 from bot.slack.blocks.messages import draw
 from bot.slack.client import SlackApi
+from bot.slack.drawing import Drawn
 from bot.slack.people import People
 from bot.slack.room import RoomPerformer
 from bot.storage.redis import RedisStore
@@ -577,6 +579,36 @@ async def test_what_may_not_be_said_yet_is_said_later(site: Site) -> None:
     await site.clock.advance(MENTION_AFTER_S)
     await site.look()
     assert "you are on call for this" in str(site.messages(room.name)[1]["blocks"])
+
+
+async def test_a_long_night_costs_no_more_than_a_short_one(site: Site) -> None:
+    """A thousand news that Slack has are neither drawn nor sent again; the newest is."""
+    await site.open()
+    await site.look()
+    await site.clock.advance(MENTION_AFTER_S)
+    incident = await site.incident()
+    failed = PageFailed(key="level-1", contact_id="on-call", name="On-call", via="phone", reason="nobody answered")
+    moment = Moment(by=MUSTER, at=site.clock.now())
+    night = replace(incident, news=tuple(News(seq=1000 + number, moment=moment, fact=failed) for number in range(1001)))
+    record = await site.record()
+    said = {
+        f"news:{1000 + number}": SentMessage(channel_id=str(incident.channel_id), ts=f"1.{number:06}") for number in range(1000)
+    }
+    drawn: list[str] = []
+
+    def watched(message: RoomMessage, incident: Incident) -> tuple[Drawn, ...]:
+        drawn.append(message.key)
+        return draw(message, incident)
+
+    site.performer.draw = watched
+    await site.do(ChangeStatus(status=Status.INVESTIGATING))
+    task = await site.claim()
+    record.messages.update(said)
+    assert await site.store.save_room_record(site.incident_id, task, record)
+    site.sandbox.calls.clear()
+    await site.performer(task, night)
+    assert [key for key in drawn if key.startswith("news:")] == ["news:2000"]
+    assert site.called("chat.postMessage") == ["chat.postMessage"]
 
 
 async def test_a_card_that_needs_several_messages_keeps_them(site: Site) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from bot.domain.room import RoomRecord
 from bot.services.ports import Settlement, TokenBucket
 from bot.storage import keys
 from bot.storage.embedded import server_binary
-from bot.storage.redis import FRONT_TIMEOUT_S, SEEN_S, RedisClock, RedisStore, connect
+from bot.storage.redis import FRONT_TIMEOUT_S, MOST_COVERS, SEEN_S, RedisClock, RedisStore, connect
 from tests.conftest import MovingClock
 from tests.storage.broken_link import Break, Link
 from tests.storage.support import INCIDENT, LEASE_MS, Server, ask, claim_one, commit_of, dump, entries, own_server, request_for
@@ -196,7 +196,7 @@ async def test_all_keys_share_one_hash_tag_and_are_documented(store: RedisStore,
     assert (await store.commit(everything)).status == "ok"
     await store.take([TokenBucket(name="chat.update", period_ms=1000, most=3)])
     now = clock.now()
-    await store.add_cover(Cover(rotation="primary", user_id="U1", from_at=now, until_at=now + timedelta(hours=1), by="U1"))
+    await store.add_covers([Cover(rotation="primary", user_id="U1", from_at=now, until_at=now + timedelta(hours=1), by="U1")])
     await store.save_audit_record("{}")
     await store.note_canary("run", "{}")
     documented = re.findall(r"^    \{muster:T1\}:(\S+)", keys.__doc__ or "", re.MULTILINE)
@@ -207,6 +207,60 @@ async def test_all_keys_share_one_hash_tag_and_are_documented(store: RedisStore,
     assert re.fullmatch(r"\{muster:T[0-9a-f]+\}:", store._prefix)
     foreign = [key async for key in store._redis.scan_iter(match="*") if not key.startswith("{muster:T")]
     assert foreign == []
+
+
+# -- covers --------------------------------------------------------------------------------------------------------------
+
+
+def cover_of(clock: MovingClock, user: str = "U1", *, in_h: float = 0, hours: float = 1) -> Cover:
+    """Somebody covers for an hour."""
+    begin = clock.now() + timedelta(hours=in_h)
+    return Cover(rotation="primary", user_id=user, from_at=begin, until_at=begin + timedelta(hours=hours), by=user)
+
+
+async def test_many_covers_are_written_in_one_round_trip(store: RedisStore, clock: MovingClock) -> None:
+    """Whoever waits for Slack's 3 s waits once; so it is when they are ended."""
+    covers = [cover_of(clock, in_h=48 * turn, hours=24) for turn in range(8)]
+    other = cover_of(clock, "U2")
+    await store.add_covers([other])
+    asked, ask_redis = 0, store._ask
+
+    async def counted(request: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await ask_redis(request, **options)
+
+    store._ask = counted  # type: ignore[method-assign]
+    await store.add_covers(covers)
+    assert asked == 1
+    assert await store.end_covers(covers[1:]) == 7
+    assert asked == 2
+    assert await store.covers() == [other, covers[0]]
+    assert await store.end_covers(covers) == 1
+    assert await store.end_covers(covers) == 0
+    await store.add_covers([])
+    assert await store.end_covers([]) == 0
+    assert asked == 5  # a look and two ends more; without anything to do nothing is asked
+
+
+async def test_covers_are_kept_as_long_as_the_longest_and_the_newest_are_kept(store: RedisStore, clock: MovingClock) -> None:
+    """A short one does not shorten it; of too many the oldest go."""
+    key = f"{store._prefix}covers"
+    await store.add_covers([cover_of(clock, hours=100)])
+    await store.add_covers([cover_of(clock, "U2")])
+    assert 100 * 3600 < await store._redis.ttl(key) <= 101 * 3600
+    many = [cover_of(clock, f"U{number}", hours=2) for number in range(MOST_COVERS)]
+    await store.add_covers(many)
+    assert await store.covers() == many
+
+
+async def test_a_cover_in_any_zone_is_ended(store: RedisStore, clock: MovingClock) -> None:
+    """What was read is what was written, letter by letter."""
+    berlin = timezone(timedelta(hours=2))
+    begin = clock.now().astimezone(berlin) + timedelta(microseconds=1)
+    await store.add_covers([Cover(rotation="primary", user_id="U1", from_at=begin, until_at=begin + timedelta(hours=1), by="U1")])
+    assert await store.end_covers(await store.covers()) == 1
+    assert await store.covers() == []
 
 
 # -- answers that never come ---------------------------------------------------------------------------------------------
@@ -232,7 +286,9 @@ async def _prepare(store: RedisStore, clock: MovingClock) -> dict[str, Any]:
         channel_id="C1",
         active=True,
     )
-    return {"settles": settles, "held": tasks["held"], "room": tasks[ROOM]}
+    covers = [cover_of(clock, user) for user in ("U1", "U2", "U3", "U4")]
+    await store.add_covers(covers[:2])
+    return {"settles": settles, "held": tasks["held"], "room": tasks[ROOM], "covers": covers[1:], "old covers": covers[:2]}
 
 
 SCRIPTS: dict[str, Act] = {
@@ -241,6 +297,8 @@ SCRIPTS: dict[str, Act] = {
     "extend": lambda store, given: store.extend([given["held"]], lease_ms=60_000),
     "release": lambda store, given: store.release(given["held"], delay_s=60),
     "room": lambda store, given: store.save_room_record(INCIDENT, given["room"], RoomRecord(topic="t")),
+    "covers": lambda store, given: store.add_covers(given["covers"]),
+    "end of covers": lambda store, given: store.end_covers(given["old covers"]),
 }
 
 

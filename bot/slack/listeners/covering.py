@@ -19,7 +19,7 @@ from bot.domain.escalation import Rotation
 from bot.domain.text import clean, closest, readable
 from bot.slack.blocks import ids
 from bot.slack.blocks.oncall import Watch, draw_request, swap_line
-from bot.slack.blocks.parts import escape, person, section, when
+from bot.slack.blocks.parts import escape, person, section
 from bot.slack.client import WHILE_SLACK_WAITS_S
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.duty_grammar import LONGEST, read_until

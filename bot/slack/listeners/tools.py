@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -52,11 +52,15 @@ def one_request() -> Iterator[None]:
         _LOOK_UPS_END_AT.reset(token)
 
 
-def _while_slack_waits() -> asyncio.Timeout:
-    """For the next look-up, or what is left for it."""
-    ends_at = asyncio.get_running_loop().time() + WHILE_SLACK_WAITS_S
-    together = _LOOK_UPS_END_AT.get()
-    return asyncio.timeout_at(ends_at if together is None else min(ends_at, together))
+@asynccontextmanager
+async def _while_slack_waits() -> AsyncIterator[None]:
+    """For the next look-up, or what is left for it. Raises: TimeoutError, at once when nothing is left."""
+    now, together = asyncio.get_running_loop().time(), _LOOK_UPS_END_AT.get()
+    if together is not None and together <= now:
+        raise TimeoutError
+    ends_at = now + WHILE_SLACK_WAITS_S
+    async with asyncio.timeout_at(ends_at if together is None else min(ends_at, together)):
+        yield
 
 
 _SLACK_HOSTS = (".slack.com", ".slack-gov.com")
@@ -111,6 +115,7 @@ class Answers:
         task.add_done_callback(self._running.discard)
 
     async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        _LOOK_UPS_END_AT.set(None)  # Slack's request is over
         try:
             await work
         except MusterError as error:
