@@ -278,7 +278,7 @@ IMMEDIATE = {
 
 @pytest.mark.parametrize("procedure", AUTHOS)
 def test_the_escalation_of_each_authos_procedure_is_whole(catalog: Catalog, procedure: str) -> None:
-    """The on-call engineer first, with whoever is to be told immediately; the others as long as it is not resolved, or answered."""
+    """The on-call engineer first, with whoever is to be told immediately; the others until it is resolved, or answered."""
     first, *later = ladder(catalog, f"authos-{procedure}")
     assert first == (1, 0, "acknowledged", ("ops-primary", *([IMMEDIATE[procedure]] if procedure in IMMEDIATE else [])), ())
     assert [(after_s, notify) for _, after_s, _, notify, _ in later] == AUTHOS[procedure]

@@ -393,8 +393,8 @@ def _status_changed(incident: Incident, entry: Entry, fact: facts.StatusChanged)
 
 
 def _severity_changed(incident: Incident, entry: Entry, fact: facts.SeverityChanged) -> Incident:
-    """A ladder that did not run, or in business hours only, begins to run as if the last level that was reached had been told just
-    now: nobody's turn is over yet."""
+    """A ladder that did not run, or in business hours only, begins to run as if the last level that was reached had just been
+    told: nobody's turn is over yet."""
     changed = replace(incident, severity=fact.severity, severity_since=entry.at)
     modes = ("never", "business_hours", "at_once")
     if modes.index(changed.response.page) <= modes.index(incident.response.page):

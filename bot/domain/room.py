@@ -138,7 +138,8 @@ def _sent_before_the_room(incident: Incident, page: Page) -> bool:
 def _handles(incident: Incident) -> Iterator[str]:
     """Who belongs into the room by the files: the first level at once, whoever is paged, and whom the severity wants there.
 
-    These last ones never in a private one, and not before somebody has confirmed that there is something: all hands are not called for a typing error.
+    These last ones never in a private one, and not before somebody has confirmed that there is something: all hands are not
+    called for a typing error.
     """
     called: list[str] = []
     if incident.plan.levels and incident.response.page != "never":
