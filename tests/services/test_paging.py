@@ -23,6 +23,7 @@ from bot.services.paging import (
     FOLLOW_MOST_S,
     FOLLOW_OFTEN_S,
     FOLLOW_SELDOM_S,
+    MEND_WAIT_S,
     MOST_TRIES,
     MOST_WAIT_S,
     FollowPerformer,
@@ -763,3 +764,16 @@ async def test_what_is_resolved_in_pagerduty_was_seen_by_somebody(catalog: Catal
     assert (acknowledged.by, stage.story.incident.acknowledged_via) == ("U0SOMEONE", "pagerduty")
     stage.story.tick(until_s=1000)
     assert [key for _, key, *_ in stage.story.raised()] == ["level-1"]
+
+
+async def test_a_token_that_was_revoked_is_no_fault_of_the_person(catalog: Catalog) -> None:
+    """Somebody mends it, and then the page goes out: it is tried on, slowly, and said once."""
+    contact = Contact(id="all", name="All", slack="@all")
+    revoked = PermanentError("Slack refused the token", code="token_revoked")
+    stage = started(catalog, MemoryWay(Way.SLACK, revoked, revoked), contact=contact)
+    await stage.attempt()
+    (failed,) = stage.story.facts(PageFailed)
+    assert (failed.passing, failed.exhausted) == (True, True)
+    assert await refused_wait(stage) == MEND_WAIT_S
+    await stage.attempt()
+    assert stage.happened()[-1] == "slack sent"
