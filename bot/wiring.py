@@ -182,7 +182,7 @@ def paging_work(
         clock=clock,
         answer_url=functools.partial(_answer_url, settings.muster_url),
         room_url=lambda incident: room_address(workspace, incident),
-        going_on=desk.active,
+        going_on=desk.lately,
     )
     canary = CanaryPerformer(ways=ways, duty=duty, desk=desk, clock=clock, store=store)
     return {

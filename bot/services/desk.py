@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -128,12 +128,23 @@ class Desk:
         """The incidents that are not over and can be read, oldest first."""
         return (await self.survey()).incidents
 
+    async def lately(self) -> list[Incident]:
+        """The incidents that are not over, and those that were not until some minutes ago. Raises: UnknownEntryError when this
+        version cannot read one of them."""
+        survey = await self._read(await self._store.lately_ids())
+        if survey.unreadable:
+            raise UnknownEntryError(f"{', '.join(survey.unreadable)} cannot be read by this version of Muster")
+        return survey.incidents
+
     async def survey(self) -> Survey:
         """The incidents that are not over, oldest first, and the ids of those that this version cannot read: one of them must
         not hide the others."""
+        return await self._read(await self._store.active_ids())
+
+    async def _read(self, identities: Iterable[str]) -> Survey:
         found: list[Incident] = []
         unreadable: list[str] = []
-        for identity in await self._store.active_ids():
+        for identity in identities:
             try:
                 incident = await self.load(identity)
             except UnknownEntryError as error:

@@ -259,7 +259,7 @@ def _may_have_called(other: Incident, contact: Contact, since: datetime, *, but:
 
 
 class GoingOn(Protocol):
-    """The incidents that are not over."""
+    """The incidents that are not over, or were not until some minutes ago. Raises: MusterError when one cannot be read."""
 
     async def __call__(self) -> Sequence[Incident]:
         """As they are now."""

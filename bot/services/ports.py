@@ -146,6 +146,10 @@ class Store(Protocol):
         """The incidents that are not over, oldest first."""
         ...
 
+    async def lately_ids(self) -> list[str]:
+        """The incidents that are not over, and those that were until some minutes ago."""
+        ...
+
     async def was_seen(self, delivery: str) -> bool:
         """Whether a delivery was handled."""
         ...

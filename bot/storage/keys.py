@@ -9,6 +9,7 @@ scripts build the same names from the prefix; the table below is the documentati
     {muster:T1}:inc:<id>:room       what is recorded as done in Slack (JSON, ``bot.domain.room.RoomRecord``)
     {muster:T1}:incidents           sorted set of incident ids by opening (ms)
     {muster:T1}:active              set of the ids of incidents that are not over
+    {muster:T1}:ended               sorted set of the ids of incidents that were over lately by that moment (ms)
     {muster:T1}:unique:<key>        the incident that holds a unique key
     {muster:T1}:channel:<channel>   the incident whose room a channel is
     {muster:T1}:seen:<delivery>     "<nonce>|<incident id>" of the commit that handled a delivery; expires

@@ -31,6 +31,8 @@ from bot.storage.keys import FORMAT, prefix
 
 SEEN_S = 24 * 3600
 """How long a delivery is remembered. Slack repeats an event for about six minutes; a day covers a paused queue."""
+ENDED_S = 600
+"""How long an incident counts as one that was over lately."""
 KEEP_TASK_S = 7 * 24 * 3600
 """How long a finished task is remembered, so that asking for it again is not doing it again."""
 
@@ -152,6 +154,7 @@ class RedisStore:
             "claims": list(commit.claims),
             "releases": list(commit.releases),
             "keep_s": KEEP_TASK_S,
+            "ended_ms": ENDED_S * 1000,
             "seen_s": SEEN_S,
         }
         if commit.number:
@@ -200,6 +203,12 @@ class RedisStore:
         """See ``Store.active_ids``."""
         found: set[str] = await self._ask(self._redis.smembers(f"{self._prefix}active"))
         return sorted(found, key=lambda identity: (len(identity), identity))
+
+    async def lately_ids(self) -> list[str]:
+        """See ``Store.lately_ids``."""
+        since_ms = to_ms(self._clock.now()) - ENDED_S * 1000
+        ended: list[str] = await self._ask(self._redis.zrangebyscore(f"{self._prefix}ended", since_ms, "+inf"))
+        return list(dict.fromkeys((*await self.active_ids(), *ended)))
 
     async def was_seen(self, delivery: str) -> bool:
         """See ``Store.was_seen``."""

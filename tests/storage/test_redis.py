@@ -19,7 +19,7 @@ from bot.domain.room import RoomRecord
 from bot.services.ports import Settlement, TokenBucket
 from bot.storage import keys
 from bot.storage.embedded import server_binary
-from bot.storage.redis import FRONT_TIMEOUT_S, MOST_COVERS, SEEN_S, RedisClock, RedisStore, connect
+from bot.storage.redis import ENDED_S, FRONT_TIMEOUT_S, MOST_COVERS, SEEN_S, RedisClock, RedisStore, connect
 from tests.conftest import MovingClock
 from tests.storage.broken_link import Break, Link
 from tests.storage.support import INCIDENT, LEASE_MS, Server, ask, claim_one, commit_of, dump, entries, own_server, request_for
@@ -182,6 +182,17 @@ async def test_data_of_another_format_are_refused(store: RedisStore) -> None:
         await store.check_format()
 
 
+async def test_an_incident_that_is_over_is_remembered_for_some_minutes(store: RedisStore, clock: MovingClock) -> None:
+    """Its calls may still be looked for; the others are not asked for longer than that."""
+    await store.commit(commit_of(entries=entries(), active=True))
+    assert await store.lately_ids() == [INCIDENT]
+    length = await store.version(INCIDENT)
+    await store.commit(commit_of(nonce="over", entries=(), expected_version=length, active=False))
+    assert (await store.active_ids(), await store.lately_ids()) == ([], [INCIDENT])
+    await clock.advance(ENDED_S + 1)
+    assert await store.lately_ids() == []
+
+
 # -- the keys ------------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +205,8 @@ async def test_all_keys_share_one_hash_tag_and_are_documented(store: RedisStore,
     await store.save_room_record(INCIDENT, await claim_one(store), RoomRecord())
     everything = commit_of(delivery="event:1", entries=entries(), claims=["open:x"], channel_id="C1", active=True)
     assert (await store.commit(everything)).status == "ok"
+    over = commit_of(incident_id="inc-9", nonce="n9", entries=entries(), active=False)
+    assert (await store.commit(over)).status == "ok"
     await store.take([TokenBucket(name="chat.update", period_ms=1000, most=3)])
     now = clock.now()
     await store.add_covers([Cover(rotation="primary", user_id="U1", from_at=now, until_at=now + timedelta(hours=1), by="U1")])

@@ -42,7 +42,11 @@ end
 if req.channel then redis.call('SET', p .. 'channel:' .. req.channel, req.incident) end
 if length == 0 and #req.entries > 0 then redis.call('ZADD', p .. 'incidents', now, req.incident) end
 if req.active == true then redis.call('SADD', p .. 'active', req.incident) end
-if req.active == false then redis.call('SREM', p .. 'active', req.incident) end
+if req.active == false then
+  redis.call('SREM', p .. 'active', req.incident)
+  redis.call('ZADD', p .. 'ended', now, req.incident)
+  redis.call('ZREMRANGEBYSCORE', p .. 'ended', '-inf', now - req.ended_ms)
+end
 
 for _, id in ipairs(req.cancel) do
   local k = p .. 'task:' .. id
