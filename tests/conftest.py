@@ -26,6 +26,15 @@ CONTRACTS = ROOT.parent / "shared" / "contracts"
 REQUIRE_ALL = bool(os.environ.get("MUSTER_REQUIRE_ALL"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` answers within minutes: what takes long is left to CI, and to whoever names its file."""
+    if REQUIRE_ALL or config.option.file_or_dir:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in set(slow)]
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """With MUSTER_REQUIRE_ALL, a skipped test is a failed one: there, everything that tests need is installed."""

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 
 from bot.http.phone import NOT_HERE, PhoneDoor
 from bot.http.signature import is_genuine
@@ -63,7 +64,7 @@ class _NoHttp(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
+        if not isinstance(error, HttpProcessingError | RequestPayloadError):
             return True
         structlog.get_logger("muster.http").warning("request_malformed", kind=type(error).__name__)
         return False

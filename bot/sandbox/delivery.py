@@ -201,6 +201,8 @@ class Courier:
 
     def _launch(self, delivery: Delivery, delays_s: tuple[float, ...]) -> None:
         self.deliveries.append(delivery)
+        if self._session is not None and self._session.closed:  # the sandbox has ended; nobody listens any more
+            return
         task = asyncio.create_task(self._deliver(delivery, delays_s), name=f"deliver {delivery.kind}")
         delivery.task = task
         self._tasks.add(task)

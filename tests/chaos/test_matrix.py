@@ -11,6 +11,7 @@ KILLED = ("commit.answered", "room.created", "posted.card", "page.accepted", "se
 STOPPED = ("claimed.page",)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_nothing_is_lost_or_done_twice(redis_url: str) -> None:
     """``make chaos`` tries every point in both ways."""

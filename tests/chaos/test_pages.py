@@ -29,6 +29,7 @@ FIRE_S = 48.0
 DUE_PER_MINUTE = 400
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(FIRE_S + pages.COMPLETE_S + 60)
 async def test_no_page_is_lost_whatever_dies() -> None:
     """Every page that was due was made or stopped; every repetition has a reason; nobody is called behind an acknowledgement."""

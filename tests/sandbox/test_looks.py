@@ -14,7 +14,7 @@ from tests.sandbox.looks import WALK, faults_by_axe, faults_of_layout, require_a
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Browser, Page
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 HEAD = "<!doctype html><html lang=en><title>x</title><style>body { margin: 0; font: 16px sans-serif } div { width: 90px }</style>"
 

@@ -8,6 +8,7 @@ import importlib.util
 import re
 from typing import Any
 
+import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.seed import DEVELOPER, ONCALL
@@ -27,7 +28,7 @@ from tests.sandbox.tiny_bot import actions, button, option, section, select, tex
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 AT = '<time title="Tuesday, November 14, 2023 at 22:13:20">'
 OUT = 'target="_blank" rel="noopener noreferrer"'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+import pytest
+
 from bot.sandbox.seed import DEVELOPER, ONCALL
 from bot.sandbox.server import Sandbox
 from tests.sandbox.browsing import (  # noqa: F401 - fixtures among them
@@ -22,7 +24,7 @@ from tests.sandbox.tiny_bot import TinyBot
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 
 async def test_commands_of_the_manifest_are_completed_by_keys(windows: Windows, sandbox: Sandbox, bot: TinyBot) -> None:

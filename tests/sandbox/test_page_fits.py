@@ -20,7 +20,7 @@ from tests.sandbox.browsing import (  # noqa: F401 - fixtures among them
 )
 from tests.sandbox.tiny_bot import actions, button, section, text
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

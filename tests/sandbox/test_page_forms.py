@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 from typing import Any
 
+import pytest
 from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -28,7 +29,7 @@ from tests.sandbox.tiny_bot import Received, TinyBot, actions, button, field, mo
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 FORM = modal(
     field({"type": "plain_text_input", "action_id": "title"}, "title"),

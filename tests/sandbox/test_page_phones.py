@@ -39,7 +39,7 @@ from tests.sandbox.browsing import (  # noqa: F401 - fixtures among them
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 NUMBER_OF_ONCALL = "+15555550101"
 SAYS = "This is Muster. SEV1: nobody can sign in."

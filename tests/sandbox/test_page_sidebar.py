@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 
+import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.models import BOT_USER_ID
@@ -27,7 +28,7 @@ from tests.sandbox.tiny_bot import TinyBot, actions, button, section, select
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 
 async def test_what_is_unread_is_counted_for_each_person_and_survives_a_reload(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 
+import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.seed import DEVELOPER, ONCALL, SUPPORT
@@ -28,7 +29,7 @@ from tests.sandbox.tiny_bot import SIGNING_SECRET, TOKEN, TinyBot, actions, butt
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 
 CANARY = "window.ran = []; for (const name of ['alert', 'confirm', 'prompt']) window[name] = () => window.ran.push(name);"

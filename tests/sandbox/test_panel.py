@@ -44,7 +44,7 @@ from tests.scenarios.conftest import Stage, staged
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Browser, Page, expect
 
-pytestmark = [ONE_LOOP]
+pytestmark = [ONE_LOOP, pytest.mark.slow]
 
 NUMBER_OF_ONCALL = "+15555550101"
 

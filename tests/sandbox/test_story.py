@@ -30,7 +30,7 @@ from tests.sandbox.looks import require_axe
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Page, expect
 
-pytestmark = [ONE_LOOP, pytest.mark.timeout(120)]
+pytestmark = [ONE_LOOP, pytest.mark.timeout(120), pytest.mark.slow]
 
 
 async def be(page: Page, name: str) -> None:

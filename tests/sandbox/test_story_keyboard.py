@@ -24,7 +24,7 @@ from tests.sandbox.looks import WALK
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Page, expect
 
-pytestmark = [ONE_LOOP, pytest.mark.timeout(120)]
+pytestmark = [ONE_LOOP, pytest.mark.timeout(120), pytest.mark.slow]
 
 MOST_STOPS = 400
 

@@ -23,7 +23,7 @@ from tests.sandbox.looks import require_axe
 if importlib.util.find_spec("playwright"):
     from playwright.async_api import Browser, Page, expect
 
-pytestmark = [ONE_LOOP, pytest.mark.timeout(120)]
+pytestmark = [ONE_LOOP, pytest.mark.timeout(120), pytest.mark.slow]
 
 
 @dataclasses.dataclass(frozen=True)
