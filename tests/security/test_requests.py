@@ -91,7 +91,7 @@ async def test_an_impostor_is_refused_and_nothing_happens(stage: Stage) -> None:
     assert stage.sandbox.calls[before:] == []
     # What is no gzip although it says so may be noticed by the server, or by the front door, whichever is first.
     assert {entry["event"] for entry in logs} - {"request_malformed"} == {"signature_refused"}
-    assert [entry for entry in logs if set(entry) - {"event", "log_level", "bytes"}] == []
+    assert [entry for entry in logs if set(entry) - {"event", "log_level", "bytes", "kind"}] == []
     assert (await post(stage.muster.url, genuine, headers_for(stage, genuine, FORM_TYPE)))[0] == 200
     await stage.room()
 
