@@ -120,6 +120,7 @@ def _escalation(incident: Incident) -> str:
         unless = "resolves it" if following.alarm.until == UNTIL_OVER else "acknowledges"
         because = f" ({escape(following.alarm.title)})" if following.alarm.when else ""
         parts.append(f"⏭️ Next: {names}{because} at {when(following.due_at)} unless somebody {unless}")
+        parts.append("while Redis is away pages wait; call people yourselves then")
     elif incident.response.page == "never" and not incident.is_over:
         parts.append(f"🎫 {incident.severity.value} pages nobody: this is a ticket")
     elif not incident.acknowledged and not incident.is_over:
