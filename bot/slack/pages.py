@@ -29,7 +29,7 @@ ROOM_WAIT_S = 1.0
 """A page is better with a link to the room, but it does not wait long for it: the link comes with an update."""
 FIRST_OF_A_GROUP = 20
 """So many of a group are as urgent as anybody; the others leave what the limits keep back to the pages of somebody else."""
-GROUP_WAIT_S = 25.0
+GROUP_WAIT_S = 30.0
 """Slack opens fifty conversations a minute, and one more every 1.2 s: a page to a group waits so long for that in all."""
 SHORTEST_WAIT_S = 0.1
 MOST_REMEMBERED = 200
