@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from bot.sandbox.blocks import check_message_blocks
+from bot.sandbox.blocks import check_attachments, check_message_blocks
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.methods.base import Method, MethodCall, message_at, need_scope, visible_channel
 from bot.sandbox.models import BOT_ID, BOT_USER_ID, Channel, Json
@@ -18,7 +18,6 @@ from bot.sandbox.state import is_system
 TEXT_KEPT = 40_000  # longer ones are cut, not refused
 EDITED_TEXT = 4_000
 MARKDOWN_TEXT = 12_000
-ATTACHMENTS = 100
 METADATA_BYTES = 16_384  # there is a limit (metadata_too_large); the number is not documented
 
 
@@ -59,23 +58,13 @@ def _content(call: MethodCall) -> Json:
         content["blocks"] = blocks
     attachments = arguments.find_json("attachments", "invalid_attachments")
     if attachments is not None:
-        _check_attachments(attachments)
+        check_attachments(attachments)
         content["attachments"] = attachments
     metadata = arguments.find_json("metadata", "invalid_metadata_format")
     if metadata is not None:
         _check_metadata(metadata)
         content["metadata"] = metadata
     return content
-
-
-def _check_attachments(attachments: Any) -> None:
-    if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
-        raise SlackRefusal("invalid_attachments")
-    if len(attachments) > ATTACHMENTS:
-        raise SlackRefusal("too_many_attachments")
-    for one in attachments:
-        if "blocks" in one:
-            check_message_blocks(one["blocks"])
 
 
 def _check_metadata(metadata: Any) -> None:

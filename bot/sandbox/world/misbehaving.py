@@ -7,11 +7,12 @@ Used by `pagerduty`, `twilio` and `smtp`; set by tests and by the switches of th
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from bot.domain.errors import UserError
+from bot.sandbox.world.switches import Switch
 
 Trouble = Literal["429", "500", "hang_after_accept", "reset_after_accept", "slow"]
 """Refused for now; failed; done and then never answered; done and then the connection breaks; done late."""
@@ -88,3 +89,42 @@ class Misbehaviour:
         if kind is not None:
             self.taken[kind] = self.taken.get(kind, 0) + 1
         return kind
+
+
+class Failing:
+    """What has a switch with its states and can be made to fail: the stand-ins of PagerDuty, the telephone and the mail."""
+
+    def __init__(self, title: str, *more_states: str) -> None:
+        self.state = Switch(title, (_GOOD, *_BY_SWITCH, *more_states))
+        self.trouble = Misbehaviour()
+
+    @property
+    def fault(self) -> Trouble | None:
+        """How every request fails until this is None again."""
+        return self.trouble.fault
+
+    @fault.setter
+    def fault(self, kind: Trouble | None) -> None:
+        self.trouble.fault = kind
+
+    def fail_next(self, kind: Trouble, n: int = 1) -> None:
+        """The next ``n`` requests fail so."""
+        self.trouble.fail_next(kind, n)
+
+    def misbehave(
+        self, rng: random.Random, *, p_429: float = 0.0, p_500: float = 0.0, p_hang: float = 0.0, p_reset: float = 0.0
+    ) -> None:
+        """Fail by chance."""
+        self.trouble.misbehave(rng, p_429=p_429, p_500=p_500, p_hang=p_hang, p_reset=p_reset)
+
+    def meets(self) -> Trouble | None:
+        """What the request that has just come in meets: what was planted, else what the switch says."""
+        return self.trouble.take() or _BY_SWITCH.get(self.state.value)
+
+
+_GOOD: Final = "ok"
+_BY_SWITCH: Final[Mapping[str, Trouble]] = {
+    "rate_limited": "429",
+    "error": "500",
+    "hangs_after_accepting": "hang_after_accept",
+}

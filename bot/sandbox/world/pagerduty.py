@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,9 +20,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot.domain.errors import UserError
-from bot.sandbox.world.misbehaving import Entry, Misbehaviour, Trouble
+from bot.sandbox.world.misbehaving import Entry, Failing, Trouble
 from bot.sandbox.world.recording import Unsaid, describe
-from bot.sandbox.world.switches import Switch
 
 ROUTING_KEY: Final = "sandboxrouting00sandboxrouting00"
 API_TOKEN: Final = "u+sandbox-pagerduty"  # noqa: S105 - opens nothing but this stand-in
@@ -84,7 +82,7 @@ class _RefusedError(Exception):
         self.body = body
 
 
-class PagerDutyStandIn:
+class PagerDutyStandIn(Failing):
     """One service with one integration key.
 
     ``incidents`` is in the order of opening, resolved ones too. ``ledger`` has every event, accepted or not, never shortened.
@@ -92,12 +90,11 @@ class PagerDutyStandIn:
     """
 
     def __init__(self, now: Callable[[], float], on_change: Callable[[], None]) -> None:
+        super().__init__("PagerDuty", "key_revoked")
         self._now = now
         self._on_change = on_change
         self._numbers = itertools.count(1)
         self.routing_key = ROUTING_KEY
-        self.state = Switch("PagerDuty", ("ok", "rate_limited", "error", "hangs_after_accepting", "key_revoked"))
-        self.trouble = Misbehaviour()
         self.ledger: list[Entry] = []
         self.incidents: list[Incident] = []
         self.on_calls: list[OnCall] = [
@@ -107,25 +104,6 @@ class PagerDutyStandIn:
         self.retry_after_s = 2
 
     # What tests and people do
-
-    @property
-    def fault(self) -> Trouble | None:
-        """How every request fails until this is None again."""
-        return self.trouble.fault
-
-    @fault.setter
-    def fault(self, kind: Trouble | None) -> None:
-        self.trouble.fault = kind
-
-    def fail_next(self, kind: Trouble, n: int = 1) -> None:
-        """The next ``n`` requests fail so."""
-        self.trouble.fail_next(kind, n)
-
-    def misbehave(
-        self, rng: random.Random, *, p_429: float = 0.0, p_500: float = 0.0, p_hang: float = 0.0, p_reset: float = 0.0
-    ) -> None:
-        """Fail by chance."""
-        self.trouble.misbehave(rng, p_429=p_429, p_500=p_500, p_hang=p_hang, p_reset=p_reset)
 
     def open(self, key: str) -> Incident | None:
         """The incident of this key that is not resolved, or None."""
@@ -185,7 +163,7 @@ class PagerDutyStandIn:
         return web.json_response({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
 
     async def _trouble(self, raw: bytes) -> Trouble | None:
-        trouble = self._meets()
+        trouble = self.meets()
         if trouble == "429":
             self._note(_what(raw), _key(raw), accepted=False, note=trouble)
             raise _RefusedError(
@@ -197,14 +175,6 @@ class PagerDutyStandIn:
         if trouble == "slow":
             await asyncio.sleep(self.trouble.slow_s)
         return trouble
-
-    def _meets(self) -> Trouble | None:
-        by_switch: dict[str, Trouble] = {
-            "rate_limited": "429",
-            "error": "500",
-            "hangs_after_accepting": "hang_after_accept",
-        }
-        return self.trouble.take() or by_switch.get(self.state.value)
 
     def _apply(self, event: dict[str, Any]) -> tuple[str, str]:
         """Do it; the key, and the id of the incident that it is about ("" when it was dropped)."""
@@ -243,7 +213,7 @@ class PagerDutyStandIn:
     # REST
 
     async def _rest(self, request: web.Request, path: str) -> web.StreamResponse:
-        trouble = self._meets()
+        trouble = self.meets()
         if trouble == "429":
             raise _RefusedError(429, _rest_error("Rate Limit Exceeded", 2020))
         if trouble == "500":

@@ -12,7 +12,6 @@ import binascii
 import contextlib
 import email
 import email.policy
-import random
 import re
 import ssl
 import time
@@ -21,8 +20,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any, Final, Literal
 
-from bot.sandbox.world.misbehaving import Entry, Misbehaviour, Trouble
-from bot.sandbox.world.switches import Switch
+from bot.sandbox.world.misbehaving import Entry, Failing, Trouble
 
 USER: Final = "muster"
 PASSWORD: Final = "sandbox-mail"  # noqa: S105 - opens nothing but this stand-in
@@ -81,12 +79,16 @@ class Bounce:
     reason: str = "550 5.1.1 The mailbox does not exist"
 
 
-class SmtpStandIn:
-    """One mail server with one account. ``mails`` is in the order of arrival; ``ledger`` has each recipient, taken or not."""
+class SmtpStandIn(Failing):
+    """One mail server with one account. ``mails`` is in the order of arrival; ``ledger`` has each recipient, taken or not.
+
+    It fails mail by mail: "429" is 421 at MAIL, "500" is 451 after the data.
+    """
 
     def __init__(
         self, now: Callable[[], float], on_change: Callable[[], None], *, record: Callable[[dict[str, Any], float], None]
     ) -> None:
+        super().__init__("Mail", "password_changed")
         self._now = now
         self._on_change = on_change
         self.record = record
@@ -95,32 +97,11 @@ class SmtpStandIn:
         self._sleep: Callable[[float], Awaitable[None]] | None = None
         self._behaviours: dict[str, AddressBehaviour] = {}
         self.tls: ssl.SSLContext | None = None
-        self.state = Switch("Mail", ("ok", "rate_limited", "error", "hangs_after_accepting", "password_changed"))
-        self.trouble = Misbehaviour()
         self.ledger: list[Entry] = []
         self.mails: list[Mail] = []
         self.port = 0
 
     # What tests set
-
-    @property
-    def fault(self) -> Trouble | None:
-        """How every mail fails until this is None again: "429" is 421 at MAIL, "500" is 451 after the data."""
-        return self.trouble.fault
-
-    @fault.setter
-    def fault(self, kind: Trouble | None) -> None:
-        self.trouble.fault = kind
-
-    def fail_next(self, kind: Trouble, n: int = 1) -> None:
-        """The next ``n`` mails fail so."""
-        self.trouble.fail_next(kind, n)
-
-    def misbehave(
-        self, rng: random.Random, *, p_429: float = 0.0, p_500: float = 0.0, p_hang: float = 0.0, p_reset: float = 0.0
-    ) -> None:
-        """Fail by chance."""
-        self.trouble.misbehave(rng, p_429=p_429, p_500=p_500, p_hang=p_hang, p_reset=p_reset)
 
     def behave(self, address: str, behaviour: AddressBehaviour) -> None:
         """What becomes of mail to this address."""
@@ -185,15 +166,6 @@ class SmtpStandIn:
     def behaviour(self, address: str) -> AddressBehaviour:
         """Of one address."""
         return self._behaviours.get(address.lower(), "accepts")
-
-    def meets(self) -> Trouble | None:
-        """What the next mail meets."""
-        by_switch: dict[str, Trouble] = {
-            "rate_limited": "429",
-            "error": "500",
-            "hangs_after_accepting": "hang_after_accept",
-        }
-        return self.trouble.take() or by_switch.get(self.state.value)
 
     def admits(self, user: str, password: str) -> bool:
         """Whether these credentials are good."""

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import hmac
 import itertools
-import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime
@@ -26,10 +25,9 @@ from aiohttp import web
 
 from bot.domain.errors import UserError
 from bot.sandbox.world import twiml
-from bot.sandbox.world.misbehaving import Entry, Misbehaviour, Trouble
+from bot.sandbox.world.misbehaving import Entry, Failing, Trouble
 from bot.sandbox.world.phone_calls import ENDED, SEND_S, Behaviour, Call, TextMessage
 from bot.sandbox.world.recording import Unsaid, describe
-from bot.sandbox.world.switches import Switch
 
 ACCOUNT_SID: Final = "AC" + "5a" * 16
 AUTH_TOKEN: Final = "sandboxtwilio000sandboxtwilio000"  # noqa: S105 - opens nothing but this stand-in
@@ -63,7 +61,7 @@ def signature(auth_token: str, url: str, params: Mapping[str, str]) -> str:
     return base64.b64encode(hmac.new(auth_token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
 
 
-class TwilioStandIn:
+class TwilioStandIn(Failing):
     """One account with one number.
 
     ``calls`` and ``messages`` are by sid, in the order in which they were taken. ``ledger`` has every request to call or to
@@ -71,6 +69,7 @@ class TwilioStandIn:
     """
 
     def __init__(self, now: Callable[[], float], on_change: Callable[[], None]) -> None:
+        super().__init__("Telephone", "token_revoked", "all_busy")
         self._now = now
         self._on_change = on_change
         self._numbers = itertools.count(1)
@@ -79,33 +78,12 @@ class TwilioStandIn:
         self._sleep: Sleep | None = None
         self._lives: dict[str, asyncio.Task[None]] = {}
         self.default_behaviour: Behaviour = "rings"
-        self.state = Switch("Telephone", ("ok", "rate_limited", "error", "hangs_after_accepting", "token_revoked", "all_busy"))
-        self.trouble = Misbehaviour()
         self.ledger: list[Entry] = []
         self.calls: dict[str, Call] = {}
         self.messages: dict[str, TextMessage] = {}
         self.dial_s = 0.5
 
     # What tests set
-
-    @property
-    def fault(self) -> Trouble | None:
-        """How every request fails until this is None again."""
-        return self.trouble.fault
-
-    @fault.setter
-    def fault(self, kind: Trouble | None) -> None:
-        self.trouble.fault = kind
-
-    def fail_next(self, kind: Trouble, n: int = 1) -> None:
-        """The next ``n`` requests fail so."""
-        self.trouble.fail_next(kind, n)
-
-    def misbehave(
-        self, rng: random.Random, *, p_429: float = 0.0, p_500: float = 0.0, p_hang: float = 0.0, p_reset: float = 0.0
-    ) -> None:
-        """Fail by chance."""
-        self.trouble.misbehave(rng, p_429=p_429, p_500=p_500, p_hang=p_hang, p_reset=p_reset)
 
     def behave(self, number: str, behaviour: Behaviour) -> None:
         """What happens at this number from the next call on."""
@@ -280,12 +258,7 @@ class TwilioStandIn:
         return web.json_response(body, status=status)
 
     async def _trouble(self) -> Trouble | None:
-        by_switch: dict[str, Trouble] = {
-            "rate_limited": "429",
-            "error": "500",
-            "hangs_after_accepting": "hang_after_accept",
-        }
-        trouble = self.trouble.take() or by_switch.get(self.state.value)
+        trouble = self.meets()
         if trouble == "429":
             raise _RefusedError(429, 20429, "Too Many Requests")
         if trouble == "500":
