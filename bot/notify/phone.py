@@ -6,23 +6,17 @@ for, by both numbers and the time, before another one is made.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from bot.domain.errors import PermanentError
-from bot.domain.escalation import Contact, Way
+from bot.domain.escalation import Way
 from bot.notify.leases import guard
+from bot.notify.twilio import TwilioWay, about_contact, earliest_of
 from bot.notify.twiml import call_twiml
-from bot.providers.config import TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_FROM, ProviderConfig
 from bot.providers.faults import Refused
-from bot.providers.twilio import TO_REFUSED, Call, TwilioClient, number_of
+from bot.providers.twilio import Call, TwilioClient
 from bot.services.ports import Accepted, Followed, Summons
 
 RING_S: Final = 40
-CLOCKS_APART: Final = timedelta(seconds=5)
-"""Twilio's clock and ours may differ by so much, and Twilio tells whole seconds."""
 
 _NOT_ANSWERED_YET = frozenset({"queued", "initiated", "ringing"})
 _VOICEMAIL = frozenset({"fax"})
@@ -34,24 +28,14 @@ _ENDS = {
 }
 
 
-class PhoneWay:
+class PhoneWay(TwilioWay):
     """Implements ``PageWay``."""
 
     way = Way.PHONE
-    follows = True
-
-    def __init__(self, twilio: TwilioClient | None, config: ProviderConfig) -> None:
-        self._twilio = twilio
-        self._config = config
-        self._known = References()
-
-    def missing(self, contact: Contact) -> str:
-        """See ``PageWay``."""
-        return missing_for_twilio(self._config, contact)
 
     async def send(self, summons: Summons) -> Accepted:
         """See ``PageWay``; the reference is the sid of the call."""
-        twilio, to, from_ = prepared(self._twilio, self._config, summons)
+        twilio, to, from_ = self._prepared(summons)
         check = guard(summons.lease)
         if summons.look_first and (found := await self._find(twilio, summons, to=to, from_=from_)):
             self._known.remember(found.sid, summons.key)
@@ -65,7 +49,7 @@ class PhoneWay:
 
     async def follow(self, reference: str, summons: Summons, *, wanted: Literal["open", "acknowledged", "over"]) -> Followed:
         """See ``PageWay``. Nobody is woken for what is settled: a call that nobody has answered yet is taken back."""
-        twilio = needed(self._twilio, self._config)
+        twilio = self._needed()
         call = await twilio.get_call(reference)
         if wanted != "open":
             if call.status in _NOT_ANSWERED_YET:
@@ -91,75 +75,11 @@ class PhoneWay:
     async def _find(self, twilio: TwilioClient, summons: Summons, *, to: str, from_: str) -> Call | None:
         """The call that an earlier attempt made. A queued one has no start yet, so that no filter by date would find it; it is
         looked for first, because it may begin to ring between the two looks."""
-        earliest = earliest_of(summons)
         for status in ("queued", None):
-            calls = await twilio.find_calls(to=to, from_=from_, since=earliest.date(), status=status)
-            for call in calls:
-                if _is_since(call.created_at, earliest) and self._known.may_be(call.sid, summons.key):
+            for call in await twilio.find_calls(to=to, from_=from_, since=earliest_of(summons).date(), status=status):
+                if self._may_be(summons, call.sid, call.created_at):
                     return call
         return None
-
-
-class References:
-    """Which page a reference belongs to, for the last ones of this process: a look that finds what another page sent to the same
-    number must not take it for its own."""
-
-    def __init__(self, most: int = 500) -> None:
-        self._keys: OrderedDict[str, str] = OrderedDict()
-        self._most = most
-
-    def remember(self, reference: str, key: str) -> None:
-        """That one belongs to this page."""
-        self._keys[reference] = key
-        while len(self._keys) > self._most:
-            self._keys.popitem(last=False)
-
-    def may_be(self, reference: str, key: str) -> bool:
-        """It is this page's, or nobody here knows whose."""
-        return self._keys.get(reference, key) == key
-
-
-def missing_for_twilio(config: ProviderConfig, contact: Contact) -> str:
-    """What Twilio needs and has not, as a sentence; "" when nothing."""
-    settings: Iterable[tuple[str, object]] = (
-        (TWILIO_ACCOUNT_SID, config.twilio_account_sid),
-        (TWILIO_AUTH_TOKEN, config.twilio_auth_token),
-        (TWILIO_FROM, config.twilio_from),
-        ("phone", contact.phone),
-    )
-    return next((f"{name} is not set" for name, value in settings if not value), "")
-
-
-def prepared(twilio: TwilioClient | None, config: ProviderConfig, summons: Summons) -> tuple[TwilioClient, str, str]:
-    """(client, number to reach, number of ours). Raises: PermanentError when something is missing; nothing was sent."""
-    missing = missing_for_twilio(config, summons.contact)
-    if missing or twilio is None:
-        raise PermanentError(f"{summons.contact.name} cannot be reached by phone: {missing}", code="not_configured")
-    return twilio, number_of(summons.contact.phone or ""), number_of(config.twilio_from or "")
-
-
-def needed(twilio: TwilioClient | None, config: ProviderConfig) -> TwilioClient:
-    """The client, whatever became of the contact's number meanwhile. Raises: PermanentError when there is none any more."""
-    if twilio is None:
-        unset = TWILIO_AUTH_TOKEN if config.twilio_account_sid else TWILIO_ACCOUNT_SID
-        raise PermanentError(f"Twilio cannot be asked: {unset} is not set", code="not_configured")
-    return twilio
-
-
-def about_contact(refusal: Refused, contact: Contact) -> PermanentError:
-    """The refusal, with the place in the files that is at fault when the number is."""
-    if refusal.code != TO_REFUSED:
-        return refusal
-    return PermanentError(f"{refusal.what}; check phone of the contact “{contact.id}” in contacts.yml", code=refusal.code)
-
-
-def earliest_of(summons: Summons) -> datetime:
-    """No attempt of this page is older, by Twilio's clock."""
-    return summons.since.astimezone(UTC) - CLOCKS_APART
-
-
-def _is_since(created_at: datetime | None, earliest: datetime) -> bool:
-    return created_at is not None and created_at >= earliest
 
 
 def _is_voicemail(call: Call) -> bool:

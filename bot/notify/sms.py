@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from bot.domain.escalation import Contact, Way
+from bot.domain.escalation import Way
 from bot.notify.leases import guard
-from bot.notify.phone import References, about_contact, earliest_of, missing_for_twilio, needed, prepared
+from bot.notify.twilio import TwilioWay, about_contact, earliest_of
 from bot.notify.wording import cut_at_word, headline, request, why
-from bot.providers.config import ProviderConfig
 from bot.providers.faults import Refused
 from bot.providers.twilio import TwilioClient
 from bot.services.ports import Accepted, Followed, Summons
@@ -24,24 +23,14 @@ _ENDS = {
 }
 
 
-class SmsWay:
+class SmsWay(TwilioWay):
     """Implements ``PageWay``."""
 
     way = Way.SMS
-    follows = True
-
-    def __init__(self, twilio: TwilioClient | None, config: ProviderConfig) -> None:
-        self._twilio = twilio
-        self._config = config
-        self._known = References()
-
-    def missing(self, contact: Contact) -> str:
-        """See ``PageWay``."""
-        return missing_for_twilio(self._config, contact)
 
     async def send(self, summons: Summons) -> Accepted:
         """See ``PageWay``; the reference is the sid of the message."""
-        twilio, to, from_ = prepared(self._twilio, self._config, summons)
+        twilio, to, from_ = self._prepared(summons)
         body = text_of(summons)
         sid = await self._find(twilio, summons, body, to=to, from_=from_) if summons.look_first else ""
         if not sid:
@@ -57,7 +46,7 @@ class SmsWay:
         """See ``PageWay``. A text cannot be taken back, so there is nothing to tell."""
         if wanted != "open":
             return Followed(state="closed")
-        message = await needed(self._twilio, self._config).get_message(reference)
+        message = await self._needed().get_message(reference)
         if message.status in ("delivered", "read"):
             return Followed(state="answered")
         if message.status in _ENDS:
@@ -68,11 +57,9 @@ class SmsWay:
     async def _find(self, twilio: TwilioClient, summons: Summons, body: str, *, to: str, from_: str) -> str:
         """The sid of what an earlier attempt sent, "" when nothing is there. One that waits at Twilio has no day,
         so that a look by the day alone would not find it."""
-        earliest = earliest_of(summons)
-        for since in (None, earliest.date()):
+        for since in (None, earliest_of(summons).date()):
             for message in await twilio.find_messages(to=to, from_=from_, since=since):
-                is_since = message.created_at is not None and message.created_at >= earliest
-                if is_since and message.body == body and self._known.may_be(message.sid, summons.key):
+                if message.body == body and self._may_be(summons, message.sid, message.created_at):
                     return message.sid
         return ""
 

@@ -11,8 +11,9 @@ import pytest
 
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.escalation import Contact, Way
-from bot.notify.phone import PhoneWay, References
+from bot.notify.phone import PhoneWay
 from bot.notify.sms import SmsWay, text_of
+from bot.notify.twilio import References
 from bot.notify.twiml import call_twiml
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers

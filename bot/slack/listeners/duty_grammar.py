@@ -6,14 +6,13 @@ Pure. What is neither a command nor nearly one is the name of a rotation or a co
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from bot.domain.durations import parse_duration
 from bot.domain.errors import UserError
+from bot.slack.listeners.grammar import Form, Parsed, line, usage_lines
 
 LONGEST = timedelta(days=14)
 """Who is away for longer changes the rotation, or gives it an override in contacts.yml."""
@@ -34,55 +33,37 @@ class DutyVerb(StrEnum):
     ONE = "one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DutyForm:
-    """One line of the grammar. ``usage`` is what people type behind the command."""
-
-    verb: DutyVerb
-    usage: str
-    help: str
-    pattern: re.Pattern[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DutyParsed:
-    """What somebody typed."""
-
-    verb: DutyVerb
-    arguments: Mapping[str, str]
-
-
-def _form(verb: DutyVerb, usage: str, description: str, pattern: str) -> DutyForm:
-    return DutyForm(verb=verb, usage=usage, help=description, pattern=re.compile(pattern, re.IGNORECASE))
+DutyForm = Form[DutyVerb]
+"""One line of the grammar."""
 
 
 _PERSON = r"<@(?P<person>[UW][A-Z0-9]+)(?:\|[^>]*)?>"
 _SPAN = r"(?P<span>(?:until|till|for) .+?)(?: in (?P<rotation>.+))?"
 
 DUTY_FORMS: tuple[DutyForm, ...] = (
-    _form(DutyVerb.EVERYBODY, "", "who is on duty now, and how everybody is reached", r""),
-    _form(DutyVerb.HELP, "help", "this list", r"help|\?"),
-    _form(
+    line(DutyVerb.EVERYBODY, "", "who is on duty now, and how everybody is reached", r""),
+    line(DutyVerb.HELP, "help", "this list", r"help|\?"),
+    line(
         DutyVerb.ASK,
         "cover for me until 18:00",
         "ask everybody in this channel to take over",
         rf"cover for me {_SPAN}",
     ),
-    _form(
+    line(
         DutyVerb.GIVE,
         "@someone covers for me until tomorrow 09:00",
         "they take over, as you agreed",
         rf"(?:{_PERSON} (?:covers?|is covering) for me|cover {_PERSON.replace('person', 'other')} for me) {_SPAN}",
     ),
-    _form(
+    line(
         DutyVerb.TAKE,
         "cover for @someone for 2h",
         "you take over",
         rf"(?:i )?cover for {_PERSON} {_SPAN}",
     ),
-    _form(DutyVerb.END, "cover end", "whoever's turn it is has it again", r"cover end(?: in (?P<rotation>.+))?"),
+    line(DutyVerb.END, "cover end", "whoever's turn it is has it again", r"cover end(?: in (?P<rotation>.+))?"),
 )
-ONE_HELP = DutyForm(
+ONE_HELP = Form(
     verb=DutyVerb.ONE, usage="<name>", help="one rotation and its next hand-overs, or one contact", pattern=re.compile(r".+")
 )
 IN_HELP = "Where somebody is in several rotations, end with `in <rotation>`. Times: until 18:00, until tomorrow 09:00, \
@@ -91,24 +72,23 @@ until 2026-11-24 09:00, for 2h; in your own time zone."
 _LIKE_A_SWAP = re.compile(r"(?:i )?covers?\b.*|<@.*", re.IGNORECASE)
 
 
-def parse_duty(text: str) -> DutyParsed:
+def parse_duty(text: str) -> Parsed[DutyVerb]:
     """What ``text`` asks for."""
-    line = " ".join(text.split())[:READ_MAX_CHARS]
+    typed = " ".join(text.split())[:READ_MAX_CHARS]
     for form in DUTY_FORMS:
-        match = form.pattern.fullmatch(line)
+        match = form.pattern.fullmatch(typed)
         if match:
             given = {name: value for name, value in match.groupdict().items() if value}
             if "other" in given:
                 given["person"] = given.pop("other")
-            return DutyParsed(verb=form.verb, arguments=given)
-    verb = DutyVerb.MISREAD if _LIKE_A_SWAP.fullmatch(line) else DutyVerb.ONE
-    return DutyParsed(verb=verb, arguments={"name": line})
+            return Parsed(verb=form.verb, arguments=given)
+    verb = DutyVerb.MISREAD if _LIKE_A_SWAP.fullmatch(typed) else DutyVerb.ONE
+    return Parsed(verb=verb, arguments={"name": typed})
 
 
 def duty_help_lines(command: str) -> list[str]:
     """The help, one line for each form."""
-    forms = (DUTY_FORMS[0], ONE_HELP, *DUTY_FORMS[1:])
-    return [f"`{command}{' ' + form.usage if form.usage else ''}`  {form.help}" for form in forms]
+    return usage_lines(command, (DUTY_FORMS[0], ONE_HELP, *DUTY_FORMS[1:]))
 
 
 # -- times ---------------------------------------------------------------------------------------------------------

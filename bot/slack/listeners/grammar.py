@@ -9,9 +9,10 @@ nobody and opens nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from bot.domain.severity import Severity
 from bot.domain.text import closest
@@ -40,11 +41,14 @@ class Verb(StrEnum):
     """Not understood; ``arguments["nearest"]`` is the usage of the closest command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """One line of the grammar. ``usage`` is what people type behind the command; ``in_room``: only in the room of an incident."""
+AnyVerb = TypeVar("AnyVerb", bound=StrEnum)
 
-    verb: Verb
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Generic[AnyVerb]):
+    """One line of a grammar. ``usage`` is what people type behind the command; ``in_room``: only in the room of an incident."""
+
+    verb: AnyVerb
     usage: str
     help: str
     pattern: re.Pattern[str]
@@ -52,63 +56,69 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(Generic[AnyVerb]):
     """What somebody typed."""
 
-    verb: Verb
+    verb: AnyVerb
     arguments: Mapping[str, str]
 
 
-def _form(verb: Verb, usage: str, description: str, pattern: str, *, in_room: bool = False) -> Form:
+def line(verb: AnyVerb, usage: str, description: str, pattern: str, *, in_room: bool = False) -> Form[AnyVerb]:
+    """A line of a grammar; case does not count, and a text may go over several lines."""
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     return Form(verb=verb, usage=usage, help=description, pattern=compiled, in_room=in_room)
+
+
+def usage_lines(command: str, forms: Iterable[Form[AnyVerb]]) -> list[str]:
+    """The help, one line for each form."""
+    return [f"`{command}{' ' + form.usage if form.usage else ''}`  {form.help}" for form in forms]
 
 
 _SEVERITY = "|".join(severity.value for severity in Severity)
 _PERSON = r"<@[UW][A-Z0-9]+(?:\|[^>]*)?>"
 _LEVEL = r"(?:level\s+(?P<level>[0-9]{1,4})|(?P<number>[0-9]{1,2}))"
 
-FORMS: tuple[Form, ...] = (
-    _form(Verb.FORM, "", "open the form", r""),
-    _form(Verb.HELP, "help", "this list", r"help|\?"),
-    _form(Verb.LIST, "list", "the incidents that are open", r"list"),
-    _form(Verb.STATUS, "status", "where this room's incident stands", r"status"),
-    _form(
+FORMS: tuple[Form[Verb], ...] = (
+    line(Verb.FORM, "", "open the form", r""),
+    line(Verb.HELP, "help", "this list", r"help|\?"),
+    line(Verb.LIST, "list", "the incidents that are open", r"list"),
+    line(Verb.STATUS, "status", "where this room's incident stands", r"status"),
+    line(
         Verb.SEVERITY,
         "severity SEV1…SEV4",
         "change the severity, and the targets with it",
         rf"(?:severity|sev)\s+(?P<severity>{_SEVERITY}|[1-4])",
     ),
-    _form(
+    line(
         Verb.ASSIGN,
         "assign @someone commander",
         "give somebody the command",
         rf"assign\s+(?P<person>{_PERSON}|me)\s+(?:incident\s+)?commander",
     ),
-    _form(Verb.ACKNOWLEDGE, "ack", "I have it: stops the escalation", r"ack(?:nowledge)?"),
-    _form(
+    line(Verb.ACKNOWLEDGE, "ack", "I have it: stops the escalation", r"ack(?:nowledge)?"),
+    line(
         Verb.ESCALATE,
         "escalate",
         "call the next level of the escalation now",
         rf"escalate(?:\s+(?:to\s+)?(?:{_LEVEL}|(?P<person>{_PERSON})))?",
     ),
-    _form(
+    line(
         Verb.ESCALATE,
         "escalate <level or who> [why]",
         "call a level, a person (@) or somebody of the contacts now",
         r"escalate\s+(?P<who>.+)",
         in_room=True,
     ),
-    _form(Verb.UPDATE, "update <text>", "tell everybody in the room how it stands", r"update\s+(?P<text>.+)", in_room=True),
-    _form(Verb.NOTE, "note <text>", "write down what you found", r"note\s+(?P<text>.+)", in_room=True),
-    _form(
+    line(Verb.UPDATE, "update <text>", "tell everybody in the room how it stands", r"update\s+(?P<text>.+)", in_room=True),
+    line(Verb.NOTE, "note <text>", "write down what you found", r"note\s+(?P<text>.+)", in_room=True),
+    line(
         Verb.IMPACT,
         "impact customer|media|business [on|off]",
         "what makes it matter more, since now; off: no longer",
         r"impact\s+(?P<impact>customer|media|business)(?:\s+(?P<switch>on|off))?",
     ),
-    _form(Verb.RESOLVE, "resolve", "it is over", r"resolve"),
-    _form(Verb.DRILL, "drill <words>", "rehearse: everything as in earnest, marked as a drill", r"drill\s+(?P<words>.+)"),
+    line(Verb.RESOLVE, "resolve", "it is over", r"resolve"),
+    line(Verb.DRILL, "drill <words>", "rehearse: everything as in earnest, marked as a drill", r"drill\s+(?P<words>.+)"),
 )
 WORDS_HELP = Form(verb=Verb.WORDS, usage="<what is wrong>", help="open an incident at once", pattern=re.compile(r".+", re.DOTALL))
 
@@ -128,7 +138,7 @@ def depends_on_room(text: str) -> bool:
     return bool(_IN_ROOM.match(text))
 
 
-def parse(text: str, *, is_known: bool, room: Mapping[str, str] | None = None) -> Parsed:
+def parse(text: str, *, is_known: bool, room: Mapping[str, str] | None = None) -> Parsed[Verb]:
     """What ``text`` asks for. ``is_known``: a runbook fits these words, so they are never taken for a mistyped command.
 
     ``room``: where it was typed in the room of an incident, the names of those who can be called there, case-folded, with their
@@ -157,7 +167,7 @@ def _given(match: re.Match[str]) -> dict[str, str]:
     return given
 
 
-def _escalated(who: str, room: Mapping[str, str]) -> Parsed:
+def _escalated(who: str, room: Mapping[str, str]) -> Parsed[Verb]:
     """The longest beginning of ``who`` that is a level, a person or a name; the rest is the reason."""
     match = _ESCALATED.fullmatch(who)
     if match:
@@ -177,11 +187,11 @@ def _escalated(who: str, room: Mapping[str, str]) -> Parsed:
     return Parsed(verb=Verb.NOBODY, arguments={"words": who})
 
 
-def _nearest(text: str, *, in_room: bool) -> Form | None:
+def _nearest(text: str, *, in_room: bool) -> Form[Verb] | None:
     words = text.casefold().split()
     if len(words) > NEAREST_MOST_WORDS:
         return None
-    names: dict[str, Form] = {}
+    names: dict[str, Form[Verb]] = {}
     for form in FORMS:  # outside of a room "updates failing" is what is broken, and "update" alone nothing at all
         if form.usage and (in_room or len(words) == 1 or not form.in_room):
             names.setdefault(form.usage.split()[0], form)
@@ -196,5 +206,4 @@ def parse_severity(text: str) -> Severity:
 
 def help_lines(command: str) -> list[str]:
     """The help, one line for each form."""
-    forms = (FORMS[0], WORDS_HELP, *FORMS[1:])
-    return [f"`{command}{' ' + form.usage if form.usage else ''}`  {form.help}" for form in forms]
+    return usage_lines(command, (FORMS[0], WORDS_HELP, *FORMS[1:]))
