@@ -21,14 +21,13 @@ from bot.domain.errors import MusterError
 from bot.domain.incident import Incident
 from bot.domain.timers import CONTACT_PREFIX
 from bot.services.desk import Desk
-from bot.services.paging import Duty, acknowledge_elsewhere, who_acknowledged
+from bot.services.paging import KEY_QUESTION, KEY_WAIT_S, Duty, acknowledge_elsewhere, who_acknowledged
 
 BODY_MAX_BYTES = 16_384
 """Twilio sends some twenty short fields."""
 FIELDS_MAX = 100
 LOOK_UP_S = 3.0
 """Who it was may be looked up so long in Slack; Twilio gives up after 15 s, and that somebody has it matters more than who."""
-KEY_WAIT_S = 10
 VIA = "phone"
 NOT_HERE = "calls are not answered here; set MUSTER_URL and TWILIO_AUTH_TOKEN to take them"
 
@@ -36,7 +35,6 @@ THANKS = "Thank you, you have it."
 TAKEN = "Somebody else has it already."
 OVER = "It is over."
 UNCHANGED = "Nothing was changed."
-ASK = "Press 1 to acknowledge."
 LAPSED = "This was answered before, and nobody has it any more. Please open Slack."
 UNKNOWN = "This call belongs to no incident. Please open Slack."
 UNSAVED = "Muster could not save this. Please open Slack."
@@ -106,7 +104,7 @@ class PhoneDoor:
             log.error("phone_answer_unsaved", incident_id=named["incident"], call=form.get("CallSid", "")[:40], error=str(error))
             return _twiml(503, UNSAVED)
         if said == UNCHANGED and not asked_before:
-            return _twiml(200, f"{UNCHANGED} {ASK}", action=f"{address}?{_AGAIN}")
+            return _twiml(200, f"{UNCHANGED} {KEY_QUESTION}", action=f"{address}?{_AGAIN}")
         return _twiml(404 if said == UNKNOWN else 200, said)
 
     async def _take(self, press: Press) -> str:

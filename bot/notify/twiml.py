@@ -10,12 +10,12 @@ from typing import Final
 
 from bot.domain.text import clean
 from bot.notify.wording import cut_at_word, headline, request, spoken, why
+from bot.services.paging import KEY_QUESTION, KEY_WAIT_S
 from bot.services.ports import Summons
 
 TWIML_MAX_CHARS: Final = 4000
 """Of the parameter Twiml of a new call."""
 
-KEY_WAIT_S: Final = 10
 _LENGTHS = (300, 150, 60, 20)
 """Of the spoken sentence, the longest first: escaping makes one character into up to six."""
 
@@ -37,7 +37,7 @@ def _draw(summons: Summons, answer_url: str | None, max_chars: int) -> str:
         _say(f"{cut_at_word(spoken(headline(summons)), max_chars=max_chars - 1).rstrip('.')}."),
         _say(cut_at_word(spoken(why(summons)), max_chars=max_chars)),
     ]
-    ask = _say("Press 1 to acknowledge." if answer_url else request(summons))
+    ask = _say(KEY_QUESTION if answer_url else request(summons))
     once = _PAUSE.join([*(part for part in what if part), ask])
     twice = f"{once}{_PAUSE}{once}"
     if answer_url is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -19,12 +20,16 @@ from bot.domain.escalation import Contact, Way
 from bot.domain.incident import Incident, Page, Raised
 from bot.domain.lifecycle import LABELS
 from bot.domain.plan import QUIET, Alarm
+from bot.domain.reach import usable_ways
 from bot.domain.timers import CONTACT_PREFIX, LONGEST_ROUND_S, is_wanted
 from bot.services.crashpoints import crashpoint
 from bot.services.desk import Desk, Handled
-from bot.services.ports import Clock, PageWay, Summons, Task
+from bot.services.ports import Accepted, Clock, PageWay, Summons, Task
 from bot.services.worker import Performed
 
+KEY_QUESTION = "Press 1 to acknowledge."
+"""What a call asks, and asks again when another key was pressed."""
+KEY_WAIT_S = 10
 MOST_TRIES = 3
 """What a provider cannot do so often, in some ten seconds, is left to the next way; this one is tried again after the last."""
 MOST_WAIT_S = 10.0
@@ -56,6 +61,36 @@ class Duty(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """One attempt to tell one contact of an alarm. ``number`` is 1-based; ``before`` are those that were made."""
+
+    task: Task
+    raised: Raised
+    contact_id: str
+    number: int
+    before: tuple[Page, ...]
+
+    @property
+    def is_patient(self) -> bool:
+        """Every way has failed for now, and that was said: they are tried in turn until one works."""
+        return any(page.exhausted for page in self.before)
+
+    def failed(self, reason: str, *, way: str = "", name: str = "", passing: bool = False, exhausted: bool = True) -> RecordPage:
+        """It failed."""
+        return RecordPage(
+            key=self.raised.key,
+            contact_id=self.contact_id,
+            attempt=self.number,
+            via=way,
+            name=name,
+            due_at=self.task.due_at,
+            failure=reason,
+            passing=passing,
+            exhausted=exhausted,
+        )
+
+
 class PagePerformer:
     """Performs the page task."""
 
@@ -84,85 +119,80 @@ class PagePerformer:
 
         Raises: TemporaryError and UnknownOutcome, to be tried again by the same way.
         """
-        raised, contact_id, attempt = self._of(task, incident)
-        if raised is None or not is_wanted(incident, raised) or len(incident.attempts(raised.key, contact_id)) >= attempt:
+        attempt = _attempt_of(task, incident)
+        if attempt is None or not is_wanted(incident, attempt.raised) or len(attempt.before) >= attempt.number:
             return Performed()
-        patient = any(page.exhausted for page in incident.attempts(raised.key, contact_id))
         try:
-            contact = await self._contact(incident, raised, contact_id)
+            contact = await self._contact(incident, attempt)
         except PermanentError as error:
-            return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error)))
+            return Performed(command=attempt.failed(str(error)))
         except (TemporaryError, UnknownOutcome) as error:
-            if patient:
+            if attempt.is_patient:
                 raise _with_patience(error, alone=True) from error
             if not _is_enough(task, error):
                 raise
-            return Performed(command=_failed(task, raised, contact_id, attempt, way="", reason=str(error), passing=True))
-        untried, reasons = self._untried(incident, raised, contact_id, contact)
+            return Performed(command=attempt.failed(str(error), passing=True))
+        untried, reasons = self._untried(incident, attempt, contact)
         if not untried:
-            reason = "; ".join(reasons) or _nothing_left(incident, raised, contact)
-            passing = any(page.passing for page in incident.attempts(raised.key, contact_id))
-            failed = _failed(task, raised, contact_id, attempt, way="", reason=reason, name=contact.name, passing=passing)
-            return Performed(command=failed)
-        way = untried[(task.attempt - 1) % len(untried)] if patient else untried[0]
+            reason = "; ".join(reasons) or _nothing_left(incident, attempt.raised, contact)
+            passing = any(page.passing for page in attempt.before)
+            return Performed(command=attempt.failed(reason, name=contact.name, passing=passing))
+        way = untried[(task.attempt - 1) % len(untried)] if attempt.is_patient else untried[0]
+        alone = len(untried) == 1
         try:
-            accepted = await self._ways[way].send(await self._summons(task, incident, raised, contact, way))
+            accepted = await self._ways[way].send(await self._summons(incident, attempt, contact, way))
         except PermanentError as error:
-            ours = error.code in OUR_CREDENTIALS  # somebody may mend that, and then the page must go out
-            if ours and patient:
+            passing = error.code in OUR_CREDENTIALS  # somebody may mend that, and then the page must go out
+            if passing and attempt.is_patient:
                 raise TemporaryError(str(error), retry_after_s=MEND_WAIT_S) from error
-            return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=ours))
+            reason = str(error)
         except (TemporaryError, UnknownOutcome) as error:
-            if patient:
-                raise _with_patience(error, alone=len(untried) == 1) from error
+            if attempt.is_patient:
+                raise _with_patience(error, alone=alone) from error
             if not _is_enough(task, error):
                 raise
-            return Performed(command=self._way_failed(task, raised, contact, attempt, way, untried, error, passing=True))
-        crashpoint("page.accepted")
+            passing, reason = True, str(error)
+        else:
+            crashpoint("page.accepted")
+            return Performed(command=await self._sent(attempt, contact, way, accepted))
+        return Performed(command=attempt.failed(reason, way=way.value, name=contact.name, passing=passing, exhausted=alone))
+
+    async def _sent(self, attempt: _Attempt, contact: Contact, way: Way, accepted: Accepted) -> RecordPage:
         users = accepted.user_ids
         if not users:
-            alone = await self._slack_id(contact)
-            users = (alone,) if alone else ()
-        return Performed(
-            command=RecordPage(
-                key=raised.key,
-                contact_id=contact_id,
-                attempt=attempt,
-                via=way.value,
-                name=contact.name,
-                due_at=raised.due_at,
-                user_ids=users,
-                messages=accepted.messages,
-                reference=accepted.reference,
-                follows=self._ways[way].follows,
-            )
+            one = await self._slack_id(contact)
+            users = (one,) if one else ()
+        return RecordPage(
+            key=attempt.raised.key,
+            contact_id=attempt.contact_id,
+            attempt=attempt.number,
+            via=way.value,
+            name=contact.name,
+            due_at=attempt.raised.due_at,
+            user_ids=users,
+            messages=accepted.messages,
+            reference=accepted.reference,
+            follows=self._ways[way].follows,
         )
 
     def failed(self, task: Task, incident: Incident, reason: str) -> Command | None:
         """A fault of Muster's own, too often: the next way is tried, and this one once more when all have failed."""
-        raised, contact_id, attempt = self._of(task, incident)
-        if raised is None:
+        attempt = _attempt_of(task, incident)
+        if attempt is None:
             return None
-        contact = incident.contact(raised, contact_id)
-        untried = self._untried(incident, raised, contact_id, contact)[0] if contact else []
-        return _failed(
-            task,
-            raised,
-            contact_id,
-            attempt,
+        contact = incident.contact(attempt.raised, attempt.contact_id)
+        untried = self._untried(incident, attempt, contact)[0] if contact else []
+        return attempt.failed(
+            reason,
             way=untried[0].value if untried else "",
-            reason=reason,
             name=contact.name if contact else "",
             passing=True,
             exhausted=len(untried) <= 1,
         )
 
-    def _of(self, task: Task, incident: Incident) -> tuple[Raised | None, str, int]:
-        return incident.raised.get(str(task.data["key"])), str(task.data["contact_id"]), int(task.data["attempt"])
-
-    async def _contact(self, incident: Incident, raised: Raised, contact_id: str) -> Contact:
-        known = incident.contact(raised, contact_id)
-        return known if known else await self._duty.find(contact_id, incident)
+    async def _contact(self, incident: Incident, attempt: _Attempt) -> Contact:
+        known = incident.contact(attempt.raised, attempt.contact_id)
+        return known if known else await self._duty.find(attempt.contact_id, incident)
 
     async def _slack_id(self, contact: Contact) -> str | None:
         try:
@@ -172,59 +202,33 @@ class PagePerformer:
             self._log.warning("slack_user_unknown", contact=contact.id, error=str(error))
             return None
 
-    def _untried(self, incident: Incident, raised: Raised, contact_id: str, contact: Contact) -> tuple[list[Way], list[str]]:
+    def _untried(self, incident: Incident, attempt: _Attempt, contact: Contact) -> tuple[list[Way], list[str]]:
         """(the ways that are left in this round, in order; why the others cannot be used)."""
-        wanted = wanted_ways(incident, raised, contact)
         usable, reasons = [], []
-        for way in wanted:
+        for way in wanted_ways(incident, attempt.raised, contact):
             known = self._ways.get(way)
             missing = known.missing(contact) if known else f"{way.value} is not set up here"
             if missing:
                 reasons.append(f"{way.value}: {missing}")
             else:
                 usable.append(way)
-        tried = _tried(incident.attempts(raised.key, contact_id))
+        tried = _tried(attempt.before)
         return [way for way in usable if way.value not in tried], reasons
 
-    def _way_failed(
-        self,
-        task: Task,
-        raised: Raised,
-        contact: Contact,
-        attempt: int,
-        way: Way,
-        untried: list[Way],
-        error: MusterError,
-        *,
-        passing: bool,
-    ) -> RecordPage:
-        return _failed(
-            task,
-            raised,
-            str(task.data["contact_id"]),
-            attempt,
-            way=way.value,
-            reason=str(error),
-            name=contact.name,
-            passing=passing,
-            exhausted=len(untried) == 1,
-        )
-
-    async def _summons(self, task: Task, incident: Incident, raised: Raised, contact: Contact, way: Way) -> Summons:
-        contact_id, since = str(task.data["contact_id"]), task.due_at - timedelta(seconds=5)
+    async def _summons(self, incident: Incident, attempt: _Attempt, contact: Contact, way: Way) -> Summons:
+        task, key, contact_id = attempt.task, attempt.raised.key, attempt.contact_id
+        since = task.due_at - timedelta(seconds=5)
         look_first = task.attempt > 1
         if look_first and way is Way.PHONE and self._going_on:
-            look_first = not await self._is_called_elsewhere(
-                self._going_on, contact, since, but=(incident.id, raised.key, contact_id)
-            )
+            look_first = not await self._is_called_elsewhere(self._going_on, contact, since, but=(incident.id, key, contact_id))
         return summons_of(
             incident,
-            raised,
+            attempt.raised,
             contact,
             contact_id=contact_id,
             look_first=look_first,
             since=since,
-            answer_url=self._answer_url(incident, raised.key, contact_id),
+            answer_url=self._answer_url(incident, key, contact_id),
             room_url=self._room_url(incident),
             task=task,
         )
@@ -234,12 +238,21 @@ class PagePerformer:
     ) -> bool:
         try:
             others = await going_on()
-        except (
-            MusterError
-        ) as error:  # that cannot be known just now: to call twice is better than to take another's call for ours
+        except MusterError as error:
+            # It cannot be known just now: to call twice is better than to take another's call for ours.
             self._log.warning("other_incidents_unknown", error=str(error))
             return True
         return any(_may_have_called(other, contact, since, but=but) for other in others)
+
+
+def _attempt_of(task: Task, incident: Incident) -> _Attempt | None:
+    """None: the alarm is of before a reopening, or of a ladder that has started over."""
+    key, contact_id = str(task.data["key"]), str(task.data["contact_id"])
+    raised = incident.raised.get(key)
+    if raised is None:
+        return None
+    number, before = int(task.data["attempt"]), incident.attempts(key, contact_id)
+    return _Attempt(task=task, raised=raised, contact_id=contact_id, number=number, before=before)
 
 
 def _may_have_called(other: Incident, contact: Contact, since: datetime, *, but: tuple[str, str, str]) -> bool:
@@ -285,10 +298,10 @@ class RoomUrl(Protocol):
 def wanted_ways(incident: Incident, raised: Raised, contact: Contact) -> list[Way]:
     """The ways in which somebody is to be told: those of the severity, of the alarm, of the contact, in this order."""
     first = (*incident.response.via, *raised.alarm.via) if raised.alarm.kind == "page" else ()
-    ordered = [way for way in dict.fromkeys((*first, *contact.ways)) if way in contact.ways]
+    ordered = usable_ways(contact, first, None)
     if raised.alarm.kind in ("standby", "notice"):
         return [way for way in ordered if way in QUIET]
-    return ordered
+    return list(ordered)
 
 
 def _is_enough(task: Task, error: TemporaryError | UnknownOutcome) -> bool:
@@ -374,31 +387,6 @@ def why(incident: Incident, raised: Raised) -> str:
         return f"of this: {raised.alarm.title}{overdue}"
     first = raised.alarm.level == 1
     return ("you are on call" if first else "nobody has acknowledged yet") + overdue
-
-
-def _failed(
-    task: Task,
-    raised: Raised,
-    contact_id: str,
-    attempt: int,
-    *,
-    way: str,
-    reason: str,
-    name: str = "",
-    passing: bool = False,
-    exhausted: bool = True,
-) -> RecordPage:
-    return RecordPage(
-        key=raised.key,
-        contact_id=contact_id,
-        attempt=attempt,
-        via=way,
-        name=name,
-        due_at=task.due_at,
-        failure=reason,
-        passing=passing,
-        exhausted=exhausted,
-    )
 
 
 class FollowPerformer:
