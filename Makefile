@@ -18,7 +18,7 @@ demo: $(RUNTIME) ## run Muster in a workspace on this machine; prints one URL
 	@$(BIN)/muster demo
 
 test: $(DEV) ## pass the tests (PYTEST_ARGS="-k room")
-	@$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile --max-worker-restart 1 $(PYTEST_ARGS)
 
 lint: $(DEV) ## style, types and layers
 	@$(BIN)/ruff check .

@@ -20,10 +20,16 @@ from bot.domain.catalog import Catalog
 from bot.storage.embedded import server_binary
 from bot.storage.redis import RedisClock, RedisStore, connect
 from bot.storage.runbook_files import load_catalog
+from tests.watchdog import Watchdog
 
 ROOT = Path(__file__).parent.parent
 CONTRACTS = ROOT.parent / "shared" / "contracts"
 REQUIRE_ALL = bool(os.environ.get("MUSTER_REQUIRE_ALL"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test may hold the run for ever."""
+    config.pluginmanager.register(Watchdog())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

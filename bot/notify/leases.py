@@ -9,10 +9,11 @@ from bot.services.ports import Lease
 
 
 def guard(lease: Lease) -> Callable[[], None]:
-    """To be called right before the first byte leaves. It raises FencedError when another worker may have the task by now."""
+    """To be called right before the first byte leaves. It raises FencedError when another worker may have the task by now,
+    or nobody could say for a while (``SURE_S``) that it is still wanted."""
 
     def check() -> None:
-        if lease.is_over:
-            raise FencedError("it comes too late: another worker may do it by now")
+        if not lease.is_sure:
+            raise FencedError("it comes too late: it may be done by another worker by now, or not be wanted any more")
 
     return check

@@ -21,18 +21,29 @@ from bot.domain.room import RoomRecord
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import Entry
 
+SURE_S = 0.8
+"""So long after the store confirmed a task a call to a person may begin: an acknowledgement takes the task away, and whoever
+cannot hear of that (Redis is away) calls nobody."""
+
 
 @dataclass(slots=True)
 class Lease:
-    """How long a task is certainly still ours. ``ends_at`` is by this machine's monotonic clock, which runs on while the process
-    is stopped; the store moves it at each renewal."""
+    """How long a task is certainly still ours. Both moments are by this machine's monotonic clock, which goes on while
+    the process is stopped; the store moves them at each renewal. ``confirmed_at``: when it was last asked, and said that
+    we have it."""
 
     ends_at: float = math.inf
+    confirmed_at: float = math.inf
 
     @property
     def is_over(self) -> bool:
         """Somebody else may have the task by now: nothing may be begun for it any more."""
         return time.monotonic() >= self.ends_at
+
+    @property
+    def is_sure(self) -> bool:
+        """The task was ours, and wanted, less than ``SURE_S`` ago."""
+        return time.monotonic() < min(self.ends_at, self.confirmed_at + SURE_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,8 @@ from bot.services.ports import Clock, Settlement, Task, TaskStore
 
 LEASE_MS = 2_000
 """After a crash a second attempt starts within lease + heartbeat = 2.5 s."""
-RENEW_S = 0.7
+RENEW_S = 0.35
+"""Well within ``SURE_S`` of ``bot.services.ports``: what runs must not come to doubt its lease while Redis answers."""
 MOST_AT_ONCE = 64
 SLOW_S = 1.0
 """What takes longer waits for somebody who does not answer. It costs nothing and takes nobody's place: sixty-four calls that hang
@@ -158,10 +159,7 @@ class Worker:
             await asyncio.wait(running, timeout=grace_s)
         await end_all(running)
         for held in list(self._held.values()):
-            try:
-                await self._tasks.release(held, delay_s=0)
-            except MusterError as error:  # its lease runs out, then it is due again
-                self._log.warning("release_failed", task_id=held.id, error=str(error))
+            await self._hand_back(held, 0)
         self._stopped.set()
 
     async def _claim(self) -> float:
@@ -213,6 +211,8 @@ class Worker:
             except FencedError:
                 outcome = "fenced"
                 self._log.warning("task_fenced", attempt=task.attempt)
+                if not task.lease.is_over:  # Redis was silent for a moment: whoever can claim it may begin at once
+                    await self._hand_back(task, 0)
             except MusterError as error:
                 outcome = await self._retry(task, error)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the task: it is logged and tried again
@@ -278,11 +278,14 @@ class Worker:
         elif isinstance(error, UnknownEntryError):
             delay_s = UNREAD_RETRY_S
         self._log.warning("task_retried", attempt=task.attempt, delay_s=delay_s, error=str(error))
+        await self._hand_back(task, delay_s)
+        return "retried"
+
+    async def _hand_back(self, task: Task, delay_s: float) -> None:
         try:
             await self._tasks.release(task, delay_s=delay_s)
-        except MusterError as failure:  # its lease runs out, then it is due again
-            self._log.warning("release_failed", error=str(failure))
-        return "retried"
+        except MusterError as error:  # its lease runs out, then it is due again
+            self._log.warning("release_failed", task_id=task.id, error=str(error))
 
     async def _renew(self) -> None:
         """Keep the leases of what runs; what was lost is left to find out by its fence.

@@ -82,7 +82,7 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await super().connect(req, traces, timeout)
         lease = _LEASE.get()
-        if lease and lease.is_over:
+        if lease and not lease.is_sure:
             connection.close()
             raise FencedError("it comes too late: another worker may do it by now")
         return connection

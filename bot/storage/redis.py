@@ -218,10 +218,11 @@ class RedisStore:
 
     async def claim(self, *, most: int, lease_ms: int) -> Claimed:
         """See ``TaskStore.claim``."""
-        ends_at = time.monotonic() + lease_ms / 1000
+        asked_at = time.monotonic()
+        ends_at = asked_at + lease_ms / 1000
         now, following, *rows = await self._run("claim", [self._owner, most, lease_ms, self._travel], writes=True)
         self._clock.see(int(now))
-        loaded = [(row[0], _load_task(row, Lease(ends_at)) if row[1] else None) for row in rows]
+        loaded = [(row[0], _load_task(row, Lease(ends_at, asked_at)) if row[1] else None) for row in rows]
         return Claimed(
             tasks=tuple(task for _, task in loaded if task),
             next_due_at=from_ms(int(float(following))) if following else None,
@@ -230,13 +231,15 @@ class RedisStore:
 
     async def extend(self, tasks: Sequence[Task], *, lease_ms: int) -> set[str]:
         """See ``TaskStore.extend``."""
-        ends_at = time.monotonic() + lease_ms / 1000
+        asked_at = time.monotonic()
+        ends_at = asked_at + lease_ms / 1000
         arguments: list[Any] = [lease_ms, self._travel]
         for task in tasks:
             arguments += [task.id, task.token]
         held = set(await self._run("extend", arguments, writes=True))
         for task in tasks:
-            task.lease.ends_at = ends_at if task.id in held else 0.0  # cancelled or somebody else's: nothing more is begun for it
+            # what was cancelled or is somebody else's: nothing more is begun for it
+            task.lease.ends_at, task.lease.confirmed_at = (ends_at, asked_at) if task.id in held else (0.0, 0.0)
         return held
 
     async def release(self, task: Task, *, delay_s: float) -> bool:

@@ -153,15 +153,15 @@ async def test_nothing_leaves_when_the_lease_has_run_out(server: FaultyMailServe
 
 
 class _EndingLease(Lease):
-    """Over from the second look on."""
+    """Sure at the first look only."""
 
     looks = 0
 
     @property
-    def is_over(self) -> bool:
+    def is_sure(self) -> bool:
         """See ``Lease``."""
         type(self).looks += 1
-        return type(self).looks > 1
+        return type(self).looks == 1
 
 
 async def test_a_lease_that_runs_out_in_the_conversation_ends_it_before_the_dot(server: FaultyMailServer) -> None:

@@ -15,8 +15,9 @@ from bot.domain.commands import Join
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind, prompt_task
+from bot.notify.leases import guard
 from bot.services.desk import Desk
-from bot.services.ports import Claimed, Task
+from bot.services.ports import SURE_S, Claimed, Task
 from bot.services.worker import MOST_AT_ONCE, UNREAD_RETRY_S, Performed, Work
 from bot.storage.redis import RedisStore, connect
 from tests.conftest import MovingClock
@@ -462,6 +463,34 @@ async def test_a_worker_that_lost_its_lease_and_has_nothing_to_record_is_fenced(
     assert [line["event"] for line in logs if line["event"] in ("lease_lost", "task_fenced")] == ["lease_lost", "task_fenced"]
     assert (await floor.state("work"))["token"] == owner.token
     assert await floor.joined() == []
+
+
+async def test_nothing_is_begun_when_nobody_can_say_that_it_is_wanted(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is silent: nobody could hear of an acknowledgement, so nobody is called. The lease has not run out: it goes on as
+    soon as Redis answers."""
+    held = Performer(held=True)
+    called: list[int] = []
+
+    async def call(task: Task, incident: Incident) -> Performed:
+        if task.attempt == 1:
+            await held(task, incident)
+        guard(task.lease)()
+        called.append(task.attempt)
+        return Performed()
+
+    async def silence(tasks: object, *, lease_ms: int) -> set[str]:
+        raise TemporaryError("Redis did not answer in time")
+
+    await floor.ask("work")
+    async with floor.worker(call):
+        await asyncio.wait_for(held.started.wait(), WAIT_S)
+        monkeypatch.setattr(floor.store, "extend", silence)
+        await asyncio.sleep(SURE_S)
+        held.go_on()
+        await floor.until_outcome("fenced")
+        assert called == []
+        await floor.until_outcome("done")
+    assert called == [2]
 
 
 async def test_a_worker_that_takes_over_from_itself_does_one_after_the_other(floor: Floor) -> None:

@@ -32,6 +32,9 @@ function keep(client, guide) {
 const roomsOf = (state) => [...state.channels.values()].filter((channel) => /^inc-\d/.test(channel.name ?? ""));
 const begun = (client) => ({ shown: true, from_s: Math.floor(client.now_s()), known: roomsOf(client.state).map((room) => room.id), room: null, skipped: [], seen: NEVER });
 
+// As it is now: what was drawn may be older, and a click in between must not be undone.
+const current = (client) => client.state.guide ?? kept() ?? begun(client);
+
 export function startGuide(client) {
   keep(client, begun(client));
   if (window.matchMedia("(max-width: 1099px)").matches) client.go({ panel: "none" }, { replace: true }); // the panel lies over it
@@ -135,8 +138,9 @@ function Panel({ client, guide }) {
   const support = [...state.channels.values()].find((channel) => channel.name === "support");
   const here = state.route.channel === room;
   const show = useShow(client, guide, card);
-  useReading(card?.ts, step === 1 && here, card && state.lists.get(room)?.items, () => keep(client, { ...guide, seen: { ...seen, read: true } }));
-  const close = () => keep(client, { ...guide, shown: false });
+  const change = (what) => keep(client, { ...current(client), ...what(current(client)) });
+  useReading(card?.ts, step === 1 && here, card && state.lists.get(room)?.items, () => change((now) => ({ seen: { ...now.seen, read: true } })));
+  const close = () => change(() => ({ shown: false }));
   const words = over ? "That was your first incident, from the first words to resolved." : WORDS[step](guide);
   const button = (label, onClick, primary = false) => html`<button type="button" class=${`button${primary ? " primary" : ""}`} onClick=${onClick}>${label}</button>`;
   return html`<section class="guide" aria-label="Your first incident">
@@ -153,17 +157,18 @@ function Panel({ client, guide }) {
       ${step === 0 && support && state.route.channel !== support.id && button("Go to #support", () => client.openChannel(support.id), true)}
       ${step === 1 && room && (here ? button("Show the diagnosis", () => show("diagnosis")) : button("Open the room", () => client.openChannel(room)))}
       ${step === 2 && room && button("Show the card", () => show("card"))}
-      ${over ? html`${button("Close", close, true)}${button("Once more", () => startGuide(client))}` : html`<button type="button" class="linklike" onClick=${() => keep(client, { ...guide, skipped: [...guide.skipped, step] })}>Skip this step</button>`}
+      ${over ? html`${button("Close", close, true)}${button("Once more", () => startGuide(client))}` : html`<button type="button" class="linklike" onClick=${() => change((now) => ({ skipped: [...now.skipped, step] }))}>Skip this step</button>`}
     </div>
     <div class="unseen" role="status" aria-live="polite">${over ? words : `Step ${step + 1} of ${DONE}: ${STEPS[step]}. ${words}`}</div>
   </section>`;
 }
 
 export function Guide({ client }) {
-  const guide = client.state.guide ?? kept() ?? begun(client);
+  const guide = current(client);
   useEffect(() => {
-    if (!guide.shown) return;
-    const next = followed(client, guide);
+    const now = current(client);
+    if (!now.shown) return;
+    const next = followed(client, now);
     if (next !== client.state.guide) keep(client, next);
   });
   return guide.shown ? html`<${Panel} client=${client} guide=${guide} />` : null;
