@@ -39,14 +39,8 @@ from bot.services.audit import book_audit, last_well_at
 from bot.services.desk import Desk
 from bot.services.ending import end_all
 from bot.services.handover import Handovers
-from bot.services.performers import (
-    DiagnosePerformer,
-    PreviewPerformer,
-    RunPerformer,
-    diagnose_failed,
-    reach_due,
-    run_failed,
-)
+from bot.services.performers import DiagnosePerformer, WatchPerformer, diagnose_failed, reach_due
+from bot.services.running import LookPerformer, PreviewPerformer, RevertPerformer, RunPerformer, revert_failed, run_failed
 from bot.services.worker import Work, Worker
 from bot.settings import Settings, SlackSecrets
 from bot.slack.blocks.messages import draw
@@ -56,6 +50,7 @@ from bot.slack.listeners.bolt import dispatch, make_app
 from bot.slack.listeners.events import HANDLED, PromptPerformer, trigger_of
 from bot.slack.listeners.tools import Answers, Tools
 from bot.slack.people import People
+from bot.slack.permissions import Permissions
 from bot.slack.room import RoomPerformer
 from bot.slack.socket_mode import SocketMode, SocketTimes
 from bot.slack.workspace import Workspace, find_incidents_channel, introduce
@@ -168,7 +163,8 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             incidents_channel_id=incidents_channel_id,
             bot_user_id=workspace.bot_user_id,
         )
-        actions = Actions(specs, providers)
+        permissions = Permissions()
+        actions = Actions(specs, providers, desk=desk)
         ways = make_ways(settings, workspace=workspace, providers=providers, slack=slack, people=people, desk=desk)
         paging = paging_work(settings, workspace=workspace, ways=ways, duty=duty, desk=desk, clock=clock, store=patient)
         handovers = Handovers(desk=desk, clock=clock)
@@ -192,7 +188,12 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
                 TaskKind.CLOCK: Work(perform=reach_due),
                 **paging,
                 TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
-                TaskKind.RUN: Work(perform=RunPerformer(actions), failed=run_failed, most_attempts=10),
+                TaskKind.RUN: Work(
+                    perform=RunPerformer(actions=actions, desk=desk, gate=permissions), failed=run_failed, most_attempts=10
+                ),
+                TaskKind.LOOK: Work(perform=LookPerformer(actions)),
+                TaskKind.REVERT: Work(perform=RevertPerformer(actions), failed=revert_failed, most_attempts=3),
+                TaskKind.WATCH: Work(perform=WatchPerformer(actions, clock)),
                 TaskKind.DIAGNOSE: Work(perform=DiagnosePerformer(actions), failed=diagnose_failed, most_attempts=3),
                 TaskKind.PROMPT: Work(alone=prompt),
                 **watching,

@@ -13,11 +13,12 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from bot.actions import runner
-from bot.actions.spec import ActionContext, ActionSpec
+from bot.actions.spec import ActionContext, ActionSpec, RunFacts, no_pace, no_progress
 from bot.domain.errors import MusterError, PermanentError, TemporaryError
 from bot.domain.escalation import PagerDutyOnCall, Way
 from bot.domain.incident import Incident
 from bot.domain.outcome import Outcome, Preview
+from bot.domain.run import UNDO_PREFIX, Run
 from bot.domain.tasks import TaskKind
 from bot.http.phone import PhoneDoor
 from bot.metrics import Metrics
@@ -27,14 +28,16 @@ from bot.notify.table import ways as notify_ways
 from bot.notify.twilio_signature import is_genuine
 from bot.providers.config import ProviderConfig
 from bot.providers.faults import Unavailable
-from bot.providers.http import Endpoint, ProviderHttp
+from bot.providers.http import Endpoint, ProviderHttp, guarded
 from bot.providers.table import Providers
 from bot.services.audit import MOST_OVERDUE_S, AuditPerformer
 from bot.services.canary import CanaryPerformer
 from bot.services.desk import Desk
 from bot.services.handover import HandoverPerformer, Handovers
+from bot.services.jobs import Job, MemoryJob
+from bot.services.leases import guard
 from bot.services.paging import Duty, FollowPerformer, PagePerformer
-from bot.services.ports import Clock, PageWay
+from bot.services.ports import Assignment, Clock, PageWay
 from bot.services.worker import Work
 from bot.settings import Settings
 from bot.slack.client import SlackApi
@@ -89,11 +92,23 @@ class Readiness:
 
 
 class Actions:
-    """The registry as the performers see it."""
+    """The registry as the performers see it: ``bot.services.ports.ActionRunner``. ``job`` makes what a run keeps, ``pace`` shares
+    the limits of providers between the replicas."""
 
-    def __init__(self, specs: Mapping[str, ActionSpec], providers: Providers) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, ActionSpec],
+        providers: Providers,
+        *,
+        desk: Desk,
+        job: Callable[[str, str], Job] | None = None,
+        pace: Callable[[str, float], Awaitable[None]] = no_pace,
+    ) -> None:
         self._specs = specs
-        self._context = ActionContext(providers=providers)
+        self._providers = providers
+        self._desk = desk
+        self._job = job
+        self._pace = pace
 
     def _spec(self, action: str) -> ActionSpec:
         spec = self._specs.get(action)
@@ -101,13 +116,59 @@ class Actions:
             raise PermanentError(f"this version of Muster has no action {action}; do the step by hand", code="no_action")
         return spec
 
-    async def execute(self, action: str, params: dict[str, Any]) -> Outcome:
-        """See ``bot.services.performers.ActionRunner``."""
-        return await runner.execute(self._spec(action), params, self._context)
+    async def execute(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Outcome:
+        """See ``bot.services.ports.ActionRunner``."""
+        with guarded(guard(assignment.lease)):
+            return await runner.execute(self._spec(action), params, self._context(assignment))
 
-    async def preview(self, action: str, params: dict[str, Any]) -> Preview:
-        """See ``bot.services.performers.ActionRunner``."""
-        return await runner.preview(self._spec(action), params, self._context)
+    async def preview(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Preview:
+        """See ``bot.services.ports.ActionRunner``."""
+        return await runner.preview(self._spec(action), params, self._context(assignment))
+
+    async def look(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Outcome:
+        """See ``bot.services.ports.ActionRunner``."""
+        return await runner.look(self._spec(action), params, self._context(assignment))
+
+    def is_repeatable(self, action: str) -> bool:
+        """See ``bot.services.ports.ActionRunner``."""
+        return self._spec(action).idempotency in (None, "natural", "key")
+
+    def may_follow_a_look(self, action: str) -> bool:
+        """See ``bot.services.ports.ActionRunner``."""
+        return self._spec(action).idempotency != "none"
+
+    def undo_params(self, run: Run) -> dict[str, Any]:
+        """See ``bot.services.ports.ActionRunner``."""
+        facts = run.outcome.facts if run.outcome else {}
+        found = {
+            name: facts.get(f"{UNDO_PREFIX}{name}", run.params.get(name)) for name in self._spec(run.undo).params.model_fields
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _context(self, assignment: Assignment) -> ActionContext:
+        incident, run = assignment.incident, assignment.run
+        facts = RunFacts(
+            incident_id=incident.id,
+            incident_number=incident.number,
+            incident_title="a private incident" if incident.private else incident.title,
+            private=incident.private,
+            drill=incident.drill,
+            run_id=run.id if run else "",
+            attempt=assignment.attempt,
+            confirmed_at=run.confirmed.at if run and run.confirmed else None,
+            requested_by=run.requested.by if run else "",
+            confirmed_by=run.confirmed.by if run and run.confirmed else "",
+            accounts=tuple(incident.accounts),
+            protected=frozenset(self._desk.catalog.policy.protected_accounts),
+        )
+        return ActionContext(
+            providers=self._providers,
+            progress=assignment.progress or no_progress,
+            run=facts,
+            job=self._job(incident.id, run.id) if self._job and run else MemoryJob(),
+            pace=self._pace,
+            is_stopping=assignment.is_stopping,
+        )
 
 
 # -- what the settings say -------------------------------------------------------------------------------------------

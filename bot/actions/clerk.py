@@ -30,6 +30,7 @@ def clerk_actions() -> tuple[ActionSpec, ...]:
             preview=preview_revocation,
             settings=(CLERK_SECRET_KEY,),
             deadline_s=300.0,
+            idempotency="natural",
         ),
     )
 

@@ -18,10 +18,13 @@ def load_actions() -> Mapping[str, ActionSpec]:
 
 
 def table_of(specs: Iterable[ActionSpec]) -> Mapping[str, ActionSpec]:
-    """``specs`` by name, read-only. Raises: ConfigError for a name that comes twice."""
+    """``specs`` by name, read-only. Raises: ConfigError for a name that comes twice, and an undo that is no action."""
     table: dict[str, ActionSpec] = {}
     for spec in specs:
         if spec.name in table:
             raise ConfigError(f"action {spec.name} is registered twice; rename one of them")
         table[spec.name] = spec
+    for spec in table.values():
+        if spec.undo and spec.undo not in table:
+            raise ConfigError(f"action {spec.name}: its undo {spec.undo} is no action; correct the name")
     return MappingProxyType(table)

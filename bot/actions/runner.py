@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -20,8 +21,11 @@ from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.text import clean, cut
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.foreign import redact
+from bot.services.desk import FencedError
 
 PREVIEW_DEADLINE_S: Final = 30.0
+SETTLE_S: Final = 2.0
+"""What was asked for and not answered is looked at after so long."""
 SUMMARY_MAX_CHARS: Final = 300
 VALUE_MAX_CHARS: Final = 60
 LINE_MAX_CHARS: Final = 300
@@ -36,9 +40,13 @@ async def execute(spec: ActionSpec, raw_params: Mapping[str, Any], context: Acti
         params = parse_params(spec, raw_params)
         async with asyncio.timeout(spec.deadline_s):
             outcome = await spec.run(params, context)
+    except FencedError:
+        raise  # another worker has it, or it is not wanted any more: there is no outcome of ours
+    except Unanswered as error:
+        outcome = await _after_no_answer(spec, raw_params, context, error)
     except NotConfiguredError as error:
         outcome = _unknown("Not configured, so nothing was asked", remedy=f"set {error.setting} and restart Muster")
-    except (Refused, Unavailable, Unanswered) as error:
+    except (Refused, Unavailable) as error:
         outcome = _unknown(error.what, remedy=error.remedy, retry_after_s=getattr(error, "retry_after_s", None))
     except TemporaryError as error:
         outcome = _unknown(str(error), remedy="try again", retry_after_s=error.retry_after_s)
@@ -49,6 +57,27 @@ async def execute(spec: ActionSpec, raw_params: Mapping[str, Any], context: Acti
     except Exception as error:  # noqa: BLE001 - the action runner's guard: a person sees it, and the log has the place
         outcome = _crashed(spec, error)
     return _presentable(outcome, context.providers.config.secrets())
+
+
+async def look(spec: ActionSpec, raw_params: Mapping[str, Any], context: ActionContext) -> Outcome:
+    """Whether the effect of ``spec`` is there; changes nothing. Never raises but for cancellation."""
+    if spec.look is None:
+        return _unknown(f"What became of “{spec.title}” cannot be seen from here", remedy="look at what it touches yourself")
+    reading = replace(spec, run=spec.look, risk=Risk.READ, preview=None, idempotency=None, undo="", revert_after_s=None)
+    return await execute(reading, raw_params, context)
+
+
+async def _after_no_answer(spec: ActionSpec, raw_params: Mapping[str, Any], context: ActionContext, error: Unanswered) -> Outcome:
+    """Nobody knows whether the last call was done: a look may tell."""
+    unknown = _unknown(error.what, remedy=error.remedy)
+    if spec.risk is Risk.READ or spec.look is None:
+        return unknown
+    await context.sleep(SETTLE_S)
+    seen = await look(spec, raw_params, context)
+    if seen.state is State.UNKNOWN:
+        return unknown
+    said = f"The answer was lost ({error.what}); this was seen afterwards."
+    return seen.model_copy(update={"details": (said, *seen.details)})
 
 
 async def preview(spec: ActionSpec, raw_params: Mapping[str, Any], context: ActionContext) -> Preview:

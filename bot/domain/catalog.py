@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from bot.domain.escalation import BusinessHours, Contact, EscalationPolicy, ExternalContact, Rotation, Team, Way
+from bot.domain.policy import ActionPolicy
 from bot.domain.runbook import Runbook
 from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
@@ -38,6 +39,7 @@ class Catalog:
     rotations: Mapping[str, Rotation] = field(default_factory=lambda: MappingProxyType({}))
     business_hours: BusinessHours = field(default_factory=BusinessHours)
     """Those of everybody who has none of their own."""
+    policy: ActionPolicy = field(default_factory=ActionPolicy)
     ways: frozenset[Way] | None = None
     """The ways to reach people that are set up where Muster runs; None: not known."""
     matcher: PhraseMatcher = field(compare=False)
@@ -56,6 +58,7 @@ def make_catalog(
     teams: Iterable[Team] = (),
     rotations: Iterable[Rotation] = (),
     business_hours: BusinessHours | None = None,
+    policy: ActionPolicy | None = None,
     ways: frozenset[Way] | None = None,
 ) -> Catalog:
     """The catalog of these parts; runbooks of services that are disabled are left out."""
@@ -73,6 +76,7 @@ def make_catalog(
         teams=MappingProxyType({team.id: team for team in teams}),
         rotations=MappingProxyType({rotation.id: rotation for rotation in rotations}),
         business_hours=business_hours or BusinessHours(),
+        policy=policy or ActionPolicy(),
         ways=ways,
         matcher=PhraseMatcher((phrase, runbook.id) for runbook in offered for phrase in runbook.triggers.phrases),
     )

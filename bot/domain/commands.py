@@ -114,13 +114,17 @@ class RecordDiagnostic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRun:
-    """``params`` were validated by the action's own model; ``action``, ``title`` and ``risk`` come from the registry."""
+    """``params`` were validated by the action's own model; ``action``, ``title``, ``risk``, ``undo`` and ``revert_after_s`` come
+    from the registry. ``undoes``: the run that it takes back."""
 
     step_id: str
     action: str
     title: str
     risk: Risk
     params: dict[str, Any] = field(default_factory=dict)
+    undo: str = ""
+    undoes: str = ""
+    revert_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +136,86 @@ class RecordPreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmRun:
+    """Yes: do exactly what was shown. For what needs a second person it is the approval."""
+
     run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakGlass:
+    """Yes, without a second person. ``alone``: nobody else may approve, so nobody has to be waited for."""
+
+    run_id: str
+    reason: str
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyRun:
+    """No. It ends the run also when somebody has approved it and nothing was begun."""
+
+    run_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRun:
+    """End a run that is under way, at the next place where that can be done."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtRun:
+    """Look at what became of a run that nobody knows the end of."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLook:
+    run_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertNow:
+    """What takes itself back later is to do it now."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRevert:
+    """``outcome`` ok: seen to be taken back."""
+
+    run_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAccounts:
+    """Who is affected: ids of accounts at the provider."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartWatch:
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndWatch:
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWatch:
+    step_id: str
+    number: int
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +339,17 @@ Command = (
     | RequestRun
     | RecordPreview
     | ConfirmRun
+    | BreakGlass
+    | DenyRun
+    | StopRun
+    | LookAtRun
+    | RecordLook
+    | RevertNow
+    | RecordRevert
+    | ChangeAccounts
+    | StartWatch
+    | EndWatch
+    | RecordWatch
     | CancelRun
     | RecordRun
     | ReachDue

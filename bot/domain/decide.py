@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.domain import commands
 from bot.domain.commands import Command
-from bot.domain.decisions import conduct, opening, paging, running, steps
+from bot.domain.decisions import accounts, conduct, opening, paging, running, steps, watching
 from bot.domain.decisions.base import Context, Decision
 from bot.domain.errors import UserError
 from bot.domain.facts import IncidentOpened
@@ -42,6 +42,17 @@ _DECISIONS: dict[type[Any], Callable[[Any, Any, Context], Decision]] = {
     commands.ConfirmRun: running.confirm_run,
     commands.CancelRun: running.cancel_run,
     commands.RecordRun: running.record_run,
+    commands.BreakGlass: running.break_glass,
+    commands.DenyRun: running.deny_run,
+    commands.StopRun: running.stop_run,
+    commands.LookAtRun: running.look_at_run,
+    commands.RecordLook: running.record_look,
+    commands.RevertNow: running.revert_now,
+    commands.RecordRevert: running.record_revert,
+    commands.ChangeAccounts: accounts.change_accounts,
+    commands.StartWatch: watching.start_watch,
+    commands.EndWatch: watching.end_watch,
+    commands.RecordWatch: watching.record_watch,
     commands.ReachDue: paging.reach_due,
     commands.RecordPage: paging.record_page,
     commands.RecordFollowed: paging.record_followed,

@@ -199,12 +199,17 @@ class RunRequested(_Value):
     risk: Risk
     params: dict[str, JsonValue]
     params_digest: str
+    undo: str = ""
+    undoes: str = ""
+    revert_after_s: int | None = None
 
 
 class RunPreviewed(_Value):
     kind: Literal["run_previewed"] = "run_previewed"
     run_id: str
     preview: Preview
+    expires_at: datetime | None = None
+    break_glass_at: datetime | None = None
 
 
 class RunPreviewFailed(_Value):
@@ -214,10 +219,11 @@ class RunPreviewFailed(_Value):
 
 
 class RunConfirmed(_Value):
-    """The intent record: written before the first call of the action."""
+    """The intent record: written before the first call of the action. ``break_glass``: nobody else agreed, and this is why."""
 
     kind: Literal["run_confirmed"] = "run_confirmed"
     run_id: str
+    break_glass: str = ""
 
 
 class RunCancelled(_Value):
@@ -225,10 +231,103 @@ class RunCancelled(_Value):
     run_id: str
 
 
+class RunDenied(_Value):
+    """Somebody who may approve it said no, or whoever confirmed it may not do so any more."""
+
+    kind: Literal["run_denied"] = "run_denied"
+    run_id: str
+    reason: str = ""
+
+
+class RunExpired(_Value):
+    """Nobody confirmed it in time."""
+
+    kind: Literal["run_expired"] = "run_expired"
+    run_id: str
+
+
+class RunStopAsked(_Value):
+    kind: Literal["run_stop_asked"] = "run_stop_asked"
+    run_id: str
+
+
 class RunFinished(_Value):
     kind: Literal["run_finished"] = "run_finished"
     run_id: str
     outcome: Outcome
+
+
+class RunLookAsked(_Value):
+    """Nobody knows what became of a run; somebody wants it looked at once more."""
+
+    kind: Literal["run_look_asked"] = "run_look_asked"
+    run_id: str
+
+
+class RunLookedAt(_Value):
+    """What a run did, as it was seen later; it takes the place of its outcome."""
+
+    kind: Literal["run_looked_at"] = "run_looked_at"
+    run_id: str
+    outcome: Outcome
+
+
+class RevertAsked(_Value):
+    """What takes itself back later is to do it now."""
+
+    kind: Literal["revert_asked"] = "revert_asked"
+    run_id: str
+
+
+class RunReverted(_Value):
+    """What a run did was seen to be taken back."""
+
+    kind: Literal["run_reverted"] = "run_reverted"
+    run_id: str
+    outcome: Outcome
+
+
+class RevertFailed(_Value):
+    """It could not be taken back, or nobody can see that it was; it is tried again."""
+
+    kind: Literal["revert_failed"] = "revert_failed"
+    run_id: str
+    reason: str
+
+
+class AccountsChanged(_Value):
+    """Accounts joined the list of those that are affected, or left it, by hand or found by a run."""
+
+    kind: Literal["accounts_changed"] = "accounts_changed"
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    source: str = ""
+
+
+class WatchStarted(_Value):
+    """A diagnostic is repeated. ``number`` counts the watches of this step."""
+
+    kind: Literal["watch_started"] = "watch_started"
+    step_id: str
+    number: int
+
+
+class WatchReported(_Value):
+    """A watch saw something; ``good`` counts the good results in a row, this one included."""
+
+    kind: Literal["watch_reported"] = "watch_reported"
+    step_id: str
+    number: int
+    outcome: Outcome
+    good: int
+
+
+class WatchEnded(_Value):
+    kind: Literal["watch_ended"] = "watch_ended"
+    step_id: str
+    number: int
+    done: bool
+    """It has seen enough good results; else somebody ended it."""
 
 
 class AlarmRaised(_Value):
@@ -364,7 +463,19 @@ Fact = Annotated[
     | RunPreviewFailed
     | RunConfirmed
     | RunCancelled
+    | RunDenied
+    | RunExpired
+    | RunStopAsked
     | RunFinished
+    | RunLookAsked
+    | RunLookedAt
+    | RevertAsked
+    | RunReverted
+    | RevertFailed
+    | AccountsChanged
+    | WatchStarted
+    | WatchReported
+    | WatchEnded
     | AlarmRaised
     | PageSent
     | PageFailed

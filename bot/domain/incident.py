@@ -15,8 +15,9 @@ from bot.domain import facts
 from bot.domain.errors import UnknownEntryError
 from bot.domain.escalation import Contact
 from bot.domain.facts import Candidate, Fact, Impact, Moment, Origin, Role, Status, Target
-from bot.domain.outcome import Outcome, Preview, Risk, State
+from bot.domain.outcome import Outcome, State
 from bot.domain.plan import Alarm, AlarmKind, Plan, Response
+from bot.domain.run import Run
 from bot.domain.runbook import Runbook
 from bot.domain.severity import Severity
 from bot.domain.timeline import GENESIS, Entry
@@ -49,29 +50,16 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One run of an action, from the request to its outcome. At most one of the ends is set."""
+class Watch:
+    """A diagnostic that is repeated for a step. ``good``: so many good results in a row."""
 
-    id: str
-    step_id: str
-    action: str
-    title: str
-    risk: Risk
-    params: Mapping[str, Any]
-    params_digest: str
-    requested: Moment
-    preview: Preview | None = None
-    refused: str = ""
-    """Why there is no preview."""
-    confirmed: Moment | None = None
-    cancelled: Moment | None = None
+    number: int
+    started: Moment
     outcome: Outcome | None = None
-    finished_at: datetime | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Somebody or something still has to do something about it."""
-        return not (self.cancelled or self.outcome or self.refused)
+    at: datetime | None = None
+    good: int = 0
+    ended: Moment | None = None
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +149,10 @@ class Incident:
     diagnostics_round: int = 0
     readings: Mapping[str, Reading] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
+    watches: Mapping[str, Watch] = field(default_factory=dict)
+    """The newest watch of each step."""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """The ids of the accounts that are affected, and where each came from: a run, or by hand."""
     acknowledged: Moment | None = None
     acknowledged_via: str = ""
     checked_in_at: datetime | None = None
@@ -454,12 +446,22 @@ def _run_requested(incident: Incident, entry: Entry, fact: facts.RunRequested) -
         params=fact.params,
         params_digest=fact.params_digest,
         requested=_moment(entry),
+        undo=fact.undo,
+        undoes=fact.undoes,
+        revert_after_s=fact.revert_after_s,
     )
     return replace(incident, runs={**incident.runs, run.id: run})
 
 
 def _run_previewed(incident: Incident, entry: Entry, fact: facts.RunPreviewed) -> Incident:
-    return _with_run(incident, fact.run_id, preview=fact.preview)
+    return _with_run(
+        incident,
+        fact.run_id,
+        preview=fact.preview,
+        previewed_at=entry.at,
+        expires_at=fact.expires_at,
+        break_glass_at=fact.break_glass_at,
+    )
 
 
 def _run_preview_failed(incident: Incident, entry: Entry, fact: facts.RunPreviewFailed) -> Incident:
@@ -467,21 +469,97 @@ def _run_preview_failed(incident: Incident, entry: Entry, fact: facts.RunPreview
 
 
 def _run_confirmed(incident: Incident, entry: Entry, fact: facts.RunConfirmed) -> Incident:
-    return replace(_with_run(incident, fact.run_id, confirmed=_moment(entry)), progress_at=entry.at)
+    changed = _with_run(incident, fact.run_id, confirmed=_moment(entry), break_glass=fact.break_glass)
+    changed = replace(changed, progress_at=entry.at)
+    return _told(changed, entry) if fact.break_glass else changed
 
 
 def _run_cancelled(incident: Incident, entry: Entry, fact: facts.RunCancelled) -> Incident:
     return _with_run(incident, fact.run_id, cancelled=_moment(entry))
 
 
+def _run_denied(incident: Incident, entry: Entry, fact: facts.RunDenied) -> Incident:
+    return _with_run(incident, fact.run_id, denied=_moment(entry), denied_why=fact.reason)
+
+
+def _run_expired(incident: Incident, entry: Entry, fact: facts.RunExpired) -> Incident:
+    return _with_run(incident, fact.run_id, expired_at=entry.at)
+
+
+def _run_stop_asked(incident: Incident, entry: Entry, fact: facts.RunStopAsked) -> Incident:
+    return _with_run(incident, fact.run_id, stopping=_moment(entry))
+
+
 def _run_finished(incident: Incident, entry: Entry, fact: facts.RunFinished) -> Incident:
     changed = _with_run(incident, fact.run_id, outcome=fact.outcome, finished_at=entry.at)
-    run = changed.runs[fact.run_id]
-    if fact.outcome.state is not State.OK:
-        return changed
+    return _ended(changed, entry, fact.run_id, fact.outcome)
+
+
+def _run_look_asked(incident: Incident, entry: Entry, fact: facts.RunLookAsked) -> Incident:
+    return incident
+
+
+def _run_looked_at(incident: Incident, entry: Entry, fact: facts.RunLookedAt) -> Incident:
+    changed = _with_run(incident, fact.run_id, outcome=fact.outcome, looked_at=entry.at)
+    return _ended(changed, entry, fact.run_id, fact.outcome)
+
+
+def _ended(incident: Incident, entry: Entry, run_id: str, outcome: Outcome) -> Incident:
+    """What a run that ended means for the rest: its step is done, another run is taken back, accounts were found."""
+    run = incident.runs[run_id]
+    if outcome.accounts:
+        incident = _with_accounts(incident, outcome.accounts, source=run_id)
+    if outcome.state is not State.OK:
+        return incident
+    if run.undoes in incident.runs:
+        return _with_run(incident, run.undoes, reverted_at=entry.at, reverted=outcome)
     by = run.confirmed.by if run.confirmed else run.requested.by
     mark = StepMark(moment=Moment.model_construct(by=by, at=entry.at))
-    return replace(changed, steps={**changed.steps, run.step_id: mark})
+    return replace(incident, steps={**incident.steps, run.step_id: mark})
+
+
+def _revert_asked(incident: Incident, entry: Entry, fact: facts.RevertAsked) -> Incident:
+    return _with_run(incident, fact.run_id, revert_asked=_moment(entry))
+
+
+def _run_reverted(incident: Incident, entry: Entry, fact: facts.RunReverted) -> Incident:
+    return _told(_with_run(incident, fact.run_id, reverted_at=entry.at, reverted=fact.outcome), entry)
+
+
+def _revert_failed(incident: Incident, entry: Entry, fact: facts.RevertFailed) -> Incident:
+    failures = incident.runs[fact.run_id].revert_failures + 1
+    changed = _with_run(incident, fact.run_id, revert_failures=failures, revert_why=fact.reason, revert_failed_at=entry.at)
+    return _told(changed, entry) if failures == 1 else changed
+
+
+def _accounts_changed(incident: Incident, entry: Entry, fact: facts.AccountsChanged) -> Incident:
+    kept = {account: source for account, source in incident.accounts.items() if account not in fact.removed}
+    return _with_accounts(replace(incident, accounts=kept), fact.added, source=fact.source or entry.by)
+
+
+def _with_accounts(incident: Incident, added: Iterable[str], *, source: str) -> Incident:
+    return replace(incident, accounts={**dict.fromkeys(added, source), **incident.accounts})
+
+
+def _watch_started(incident: Incident, entry: Entry, fact: facts.WatchStarted) -> Incident:
+    watch = Watch(number=fact.number, started=_moment(entry))
+    return replace(incident, watches={**incident.watches, fact.step_id: watch}, progress_at=entry.at)
+
+
+def _watch_reported(incident: Incident, entry: Entry, fact: facts.WatchReported) -> Incident:
+    before = incident.watches[fact.step_id]
+    watch = replace(before, outcome=fact.outcome, at=entry.at, good=fact.good)
+    changed = replace(incident, watches={**incident.watches, fact.step_id: watch})
+    is_news = before.outcome is None or before.outcome.state is not fact.outcome.state
+    return _told(changed, entry) if is_news else changed
+
+
+def _watch_ended(incident: Incident, entry: Entry, fact: facts.WatchEnded) -> Incident:
+    watch = replace(incident.watches[fact.step_id], ended=_moment(entry), done=fact.done)
+    changed = _told(replace(incident, watches={**incident.watches, fact.step_id: watch}), entry)
+    if not fact.done or fact.step_id in incident.steps:
+        return changed
+    return replace(changed, steps={**changed.steps, fact.step_id: StepMark(moment=_moment(entry))})
 
 
 def _told(incident: Incident, entry: Entry, **changes: Any) -> Incident:
@@ -629,7 +707,19 @@ _APPLY: dict[type[Any], Callable[[Incident, Entry, Any], Incident]] = {
     facts.RunPreviewFailed: _run_preview_failed,
     facts.RunConfirmed: _run_confirmed,
     facts.RunCancelled: _run_cancelled,
+    facts.RunDenied: _run_denied,
+    facts.RunExpired: _run_expired,
+    facts.RunStopAsked: _run_stop_asked,
     facts.RunFinished: _run_finished,
+    facts.RunLookAsked: _run_look_asked,
+    facts.RunLookedAt: _run_looked_at,
+    facts.RevertAsked: _revert_asked,
+    facts.RunReverted: _run_reverted,
+    facts.RevertFailed: _revert_failed,
+    facts.AccountsChanged: _accounts_changed,
+    facts.WatchStarted: _watch_started,
+    facts.WatchReported: _watch_reported,
+    facts.WatchEnded: _watch_ended,
     facts.AlarmRaised: _alarm_raised,
     facts.PageSent: _page_sent,
     facts.PageFailed: _page_failed,

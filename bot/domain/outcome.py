@@ -39,7 +39,12 @@ class Outcome(BaseModel):
     details: tuple[str, ...] = ()
     remedy: str = ""
     facts: dict[str, str | int | bool | None] = Field(default_factory=dict)
-    """Machine-readable readings for the report, for example ``{"revoked": 7, "still_active": 0}``."""
+    """Machine-readable readings for the report, for example ``{"revoked": 7, "still_active": 0}``. ``undo_<name>`` is the
+    parameter ``<name>`` of the action that takes it back."""
+    accounts: tuple[str, ...] = ()
+    """Ids of accounts at the provider that were found to be affected; they join the list of the incident."""
+    report: str = ""
+    """A text too long for a message, kept as a file in the thread; redacted like everything else."""
 
 
 class Preview(BaseModel):
@@ -47,7 +52,11 @@ class Preview(BaseModel):
 
     ``summary`` is one sentence ("7 active sessions of user_x end; …"), ``items`` the single things it touches as
     plain-text lines, ``confirm_label`` the verb on the button (at most 30 characters), ``nothing_to_do`` is True when
-    running it would change nothing.
+    running it would change nothing. ``accounts`` are the ids of the accounts that it would hit, where it hits accounts, and
+    ``affects`` their number (more than are listed when there are very many).
+
+    ``state`` binds the confirmation to what was shown: a run whose preview says another state by now does nothing. "" where
+    what was shown may change without harm (sessions of a user who signs in meanwhile).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,3 +65,6 @@ class Preview(BaseModel):
     items: tuple[str, ...] = ()
     confirm_label: str = "Run"
     nothing_to_do: bool = False
+    state: str = ""
+    accounts: tuple[str, ...] = ()
+    affects: int = 0

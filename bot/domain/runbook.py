@@ -6,12 +6,14 @@ What does not belong: how far an incident is with it (`bot.domain.checklist`), a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
+from bot.domain.durations import DurationS
 from bot.domain.errors import UserError
 from bot.domain.escalation import RunbookEscalation
 from bot.domain.outcome import State
@@ -42,6 +44,15 @@ class Link(BaseModel):
 
     title: Title
     url: WebUrl
+
+
+def _good(value: object) -> object:
+    found = re.fullmatch(r"([1-9][0-9]?) good", value) if isinstance(value, str) else None
+    if found:
+        return int(found[1])
+    if isinstance(value, int):
+        return value
+    raise ValueError("is not like `3 good`: how many good results in a row end it")
 
 
 class AlertTrigger(BaseModel):
@@ -93,6 +104,29 @@ class Branch(BaseModel):
     steps: tuple[Step, ...] = Field(min_length=1)
 
 
+class Watching(BaseModel):
+    """`watch: {every: 30s, until: 3 good}`: the first diagnostic that the step `shows` is repeated, and something is said only
+    when it changes. It ends after so many good results in a row, or by its button."""
+
+    model_config = _CONFIG
+
+    every: DurationS = 30
+    """How often it looks."""
+    until: Annotated[int, BeforeValidator(_good)] = 3
+    """After so many good results in a row it ends: `3 good`."""
+
+    @model_validator(mode="after")
+    def _is_patient(self) -> Watching:
+        if not 10 <= self.every <= 3_600:
+            raise ValueError("`every` is between 10s and 1h: more often only costs, and less often nobody waits for")
+        return self
+
+    @property
+    def good(self) -> int:
+        """So many good results in a row end it."""
+        return self.until
+
+
 class Step(BaseModel):
     """One line of the checklist. At most one of `run`, `shows`, `choose` and `steps` is given; none of them: it is
     ticked by hand."""
@@ -120,6 +154,8 @@ class Step(BaseModel):
     """What a person does by hand, in a sentence or a few; `${name}` is a variable of the service."""
     link: Link | None = None
     """Where they do it."""
+    watch: Watching | None = None
+    """It can be watched: the first diagnostic that it `shows` is repeated."""
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Step:
@@ -130,6 +166,8 @@ class Step(BaseModel):
             given = [name for name, value in (("with", self.with_), ("undo", self.undo)) if value]
             if given:
                 raise ValueError(f"has {' and '.join(given)} but no run; name the action, or take it out")
+        if self.watch and not self.shows:
+            raise ValueError("has watch but shows nothing; name the diagnostic to repeat in shows")
         if len(self.choose) == 1:
             raise ValueError("has a single branch to choose; write at least two, or make its steps sub-steps")
         return self

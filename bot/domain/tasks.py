@@ -29,6 +29,12 @@ class TaskKind(StrEnum):
     """Find out what became of a page, and tell its provider what became of the incident."""
     PREVIEW = "preview"
     RUN = "run"
+    LOOK = "look"
+    """Look at what became of a run that nobody knows the end of."""
+    REVERT = "revert"
+    """Take back what a run did, until that is seen."""
+    WATCH = "watch"
+    """Repeat a diagnostic."""
     PROMPT = "prompt"
     """Ask, in a thread, whether something that somebody wrote is an incident. It belongs to none yet."""
     AUDIT = "audit"
@@ -120,6 +126,41 @@ def run_task(incident_id: str, run_id: str, due_at: datetime) -> TaskRequest:
         incident_id=incident_id,
         due_at=due_at,
         data={"run_id": run_id},
+    )
+
+
+def look_task(incident_id: str, run_id: str, due_at: datetime) -> TaskRequest:
+    """Look at what became of a run; ask as often as you like."""
+    return TaskRequest(
+        id=f"{incident_id}:look:{run_id}",
+        kind=TaskKind.LOOK,
+        incident_id=incident_id,
+        due_at=due_at,
+        data={"run_id": run_id},
+        again=True,
+    )
+
+
+def revert_task(incident_id: str, run_id: str, due_at: datetime) -> TaskRequest:
+    """Take back what a run did."""
+    return TaskRequest(
+        id=f"{incident_id}:revert:{run_id}",
+        kind=TaskKind.REVERT,
+        incident_id=incident_id,
+        due_at=due_at,
+        data={"run_id": run_id},
+        again=True,
+    )
+
+
+def watch_task(incident_id: str, step_id: str, number: int, due_at: datetime) -> TaskRequest:
+    """Look once more, for the watch of a step."""
+    return TaskRequest(
+        id=f"{incident_id}:watch:{step_id}:{number}",
+        kind=TaskKind.WATCH,
+        incident_id=incident_id,
+        due_at=due_at,
+        data={"step_id": step_id, "number": number},
     )
 
 

@@ -17,7 +17,7 @@ from bot.domain.escalation import BusinessHours, Trigger
 from bot.domain.facts import Impact, Status, Target
 from bot.domain.incident import Incident, Page, Raised
 from bot.domain.plan import UNTIL_OVER, Alarm
-from bot.domain.tasks import TaskRequest, clock_task, follow_task, page_task
+from bot.domain.tasks import TaskRequest, clock_task, follow_task, page_task, revert_task, watch_task
 
 TRIAGE_SILENCE_S = 300
 """In triage only the first level is paged until a responder confirms, or until nobody has for so long (design, section 7)."""
@@ -27,6 +27,8 @@ LONGEST_ROUND_S = 120
 """… but never less often: what is broken for hours must neither fill the timeline nor delay the page when it is mended."""
 FOLLOW_AFTER_S = 5
 """A call rings for some seconds at least before there is anything to find out about it."""
+NEXT_REVERT_S = 30
+"""What could not be taken back is tried again after so long, for ever."""
 REMINDED_AT = (50, 80, 100)
 """Percent of a target's time; 100 is its breach."""
 
@@ -271,6 +273,7 @@ def next_moment(incident: Incident) -> datetime | None:
     moments = [lapses_at(incident)]
     moments += [one.due_at for one in waiting_alarms(incident)[:1]]
     moments += [one.due_at for one in waiting_reminders(incident)[:1]]
+    moments += [run.expires_at for run in incident.runs.values() if run.is_waiting]
     return min((moment for moment in moments if moment), default=None)
 
 
@@ -278,7 +281,7 @@ def tasks_of(incident: Incident | None) -> dict[str, TaskRequest]:
     """Every task that must be in the due set because of the state, by id."""
     if incident is None:
         return {}
-    tasks = [*_page_tasks(incident), *_follow_tasks(incident)]
+    tasks = [*_page_tasks(incident), *_follow_tasks(incident), *_revert_tasks(incident), *_watch_tasks(incident)]
     moment = next_moment(incident)
     if moment:
         tasks.append(clock_task(incident.id, moment))
@@ -307,6 +310,23 @@ def is_wanted(incident: Incident, raised: Raised) -> bool:
         return False
     stopped = incident.acknowledged is not None and raised.alarm.until != UNTIL_OVER
     return not stopped
+
+
+def _revert_tasks(incident: Incident) -> Iterator[TaskRequest]:
+    """What must be taken back is booked from the very write that confirms it, before the first call of the action."""
+    for run in incident.runs.values():
+        due_at = run.reverts_at
+        if due_at is None:
+            continue
+        if run.revert_failed_at:
+            due_at = max(due_at, run.revert_failed_at + timedelta(seconds=NEXT_REVERT_S))
+        yield revert_task(incident.id, run.id, due_at)
+
+
+def _watch_tasks(incident: Incident) -> Iterator[TaskRequest]:
+    for step_id, watch in incident.watches.items():
+        if watch.ended is None and not incident.is_over:
+            yield watch_task(incident.id, step_id, watch.number, watch.started.at)
 
 
 def _page_tasks(incident: Incident) -> Iterator[TaskRequest]:

@@ -32,9 +32,9 @@ from pydantic import SecretStr
 
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.escalation import Contact, Way
-from bot.notify.leases import guard
 from bot.notify.wording import headline, request, why
 from bot.providers.http import tls_context
+from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
 
 DEADLINE_S: Final = 10.0

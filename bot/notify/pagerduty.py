@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 from bot.domain.escalation import Contact, Way
 from bot.domain.text import cut
-from bot.notify.leases import guard
 from bot.notify.wording import headline, why
 from bot.providers.pagerduty import DEDUP_KEY_MAX_CHARS, SUMMARY_MAX_CHARS, PagerDutyEvents, PagerDutyRest
+from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
 
 SOURCE: Final = "muster"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from bot.domain.escalation import Way
-from bot.notify.leases import guard
 from bot.notify.twilio import TwilioWay, about_contact, earliest_of
 from bot.notify.twiml import call_twiml
 from bot.providers.faults import Refused
 from bot.providers.twilio import Call, TwilioClient
+from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
 
 RING_S: Final = 40

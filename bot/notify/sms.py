@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from bot.domain.escalation import Way
-from bot.notify.leases import guard
 from bot.notify.twilio import TwilioWay, about_contact, earliest_of
 from bot.notify.wording import cut_at_word, headline, request, why
 from bot.providers.faults import Refused
 from bot.providers.twilio import TwilioClient
+from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
 
 TEXT_MAX_CHARS: Final = 320

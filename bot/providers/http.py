@@ -24,6 +24,8 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -211,11 +213,12 @@ class ProviderHttp:
         Raises: Unavailable (no answer), Unanswered (no answer to a call with ``effect``), Refused (too large, encoded).
         """
         request = f"{method} {urlsplit(url).path or '/'}"
+        check = before_sending or (_GUARD.get() if effect else None)
         sent = {
             "params": params,
             "json": json_body,
             "data": form,
-            "extensions": {"trace": _hook(before_sending)} if before_sending else None,
+            "extensions": {"trace": _hook(check)} if check else None,
         }
         given = {name: value for name, value in sent.items() if value is not None}
         try:
@@ -436,6 +439,19 @@ def _headers_of(endpoint: Endpoint) -> dict[str, str]:
 
 def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+_GUARD: ContextVar[Callable[[], None] | None] = ContextVar("guard", default=None)
+
+
+@contextmanager
+def guarded(check: Callable[[], None]) -> Iterator[None]:
+    """In this, ``check`` is called before each call with an effect, as ``before_sending`` of that call is."""
+    token = _GUARD.set(check)
+    try:
+        yield
+    finally:
+        _GUARD.reset(token)
 
 
 def _hook(before_sending: Callable[[], None]) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -16,8 +16,9 @@ from pydantic import BaseModel
 
 from bot.domain.escalation import Contact, Way
 from bot.domain.incident import Incident
-from bot.domain.outcome import Risk
+from bot.domain.outcome import Outcome, Preview, Risk
 from bot.domain.room import RoomRecord
+from bot.domain.run import Run
 from bot.domain.tasks import TaskKind, TaskRequest
 from bot.domain.timeline import Entry
 
@@ -327,4 +328,71 @@ class ActionInfo(Protocol):
     @property
     def params(self) -> type[BaseModel]:
         """One field is one input of its form."""
+        ...
+
+    @property
+    def undo(self) -> str:
+        """The action that takes it back; "": none does."""
+        ...
+
+    @property
+    def revert_after_s(self) -> Callable[[Any], int] | None:
+        """How long after its confirmation it is taken back by itself, from its checked parameters; None: it is not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """For what an action is run: the incident as it is now, the run of it (None: a diagnostic), which attempt this is (1-based),
+    and how to tell people and to be told. ``lease`` is that of the task: no call with an effect leaves when it is not sure."""
+
+    incident: Incident
+    run: Run | None = None
+    attempt: int = 1
+    lease: Lease = field(default_factory=Lease)
+    progress: Callable[[str], Awaitable[None]] | None = None
+    is_stopping: Callable[[], bool] = lambda: False
+
+
+class ActionRunner(Protocol):
+    """The actions, by name. No method may splice a parameter into anything. ``params`` are those of the run, or of the step."""
+
+    async def execute(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Outcome:
+        """Do it; whatever the provider does, the answer is an outcome. Raises: FencedError only."""
+        ...
+
+    async def preview(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Preview:
+        """What it would do. Raises: MusterError when that cannot be found out."""
+        ...
+
+    async def look(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Outcome:
+        """Whether its effect is there; changes nothing. Unknown where it cannot be seen."""
+        ...
+
+    def is_repeatable(self, action: str) -> bool:
+        """Whether it may simply be done once more after an attempt whose end nobody saw."""
+        ...
+
+    def may_follow_a_look(self, action: str) -> bool:
+        """Whether it may be done once more when a look says that its effect is not there."""
+        ...
+
+    def undo_params(self, run: Run) -> dict[str, Any]:
+        """The parameters of the action that takes the run back."""
+        ...
+
+
+class Gate(Protocol):
+    """Who may do what, at this moment."""
+
+    async def refusal(self, incident: Incident, run: Run) -> str:
+        """Why a confirmed run must not begin: who asked, or confirmed, may not any more, or nobody can say; "": it may."""
+        ...
+
+
+class ProgressBoard(Protocol):
+    """Where people see how far a run is."""
+
+    async def show(self, incident: Incident, run: Run, line: str) -> None:
+        """Show it, at most every few seconds; what cannot be shown is left out. Never raises a MusterError."""
         ...

@@ -17,11 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from bot.domain.catalog import Catalog, OnPhrase, make_catalog
+from bot.domain.durations import DurationS
 from bot.domain.escalation import (
     DEFAULT_POLICY,
     BusinessHours,
@@ -31,6 +32,7 @@ from bot.domain.escalation import (
     Rotation,
     Team,
 )
+from bot.domain.policy import DEFAULT_PERMISSIONS, ActionPolicy, Permission
 from bot.domain.reach import configured_ways
 from bot.domain.runbook import Runbook
 from bot.domain.service import Service
@@ -94,6 +96,42 @@ class SeveritiesFile(BaseModel):
     SEV4: SeverityPolicy
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Who = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(everyone|responders|admins|@[a-z0-9._-]{1,80}|[SUW][A-Z0-9]{2,30}|[^\s@<>]{1,64}@[^\s@<>]{1,190}\.[^\s@<>]{2,60})$"
+    ),
+]
+"""A circle, a user group ("@sre", "S0…"), a user ("U0…"), or an e-mail address."""
+AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+:-]{0,99}$")]
+_Allowed = Annotated[
+    tuple[Who, ...], BeforeValidator(_several, json_schema_input_type=Who | list[Who]), Field(min_length=1, max_length=50)
+]
+
+
+class Permissions(BaseModel):
+    """`permissions` of policy.yml: for each, one or several of `everyone`, `responders`, `admins`, user groups and people."""
+
+    model_config = _STRICT
+
+    declare: _Allowed = DEFAULT_PERMISSIONS[Permission.DECLARE]
+    """Say that something is broken."""
+    read: _Allowed = DEFAULT_PERMISSIONS[Permission.READ]
+    """Run diagnostics and actions that only read."""
+    change: _Allowed = DEFAULT_PERMISSIONS[Permission.CHANGE]
+    """Run actions that change one thing."""
+    destructive: _Allowed = DEFAULT_PERMISSIONS[Permission.DESTRUCTIVE]
+    """Ask for actions that need a second person."""
+    approve: _Allowed = DEFAULT_PERMISSIONS[Permission.APPROVE]
+    """Be the second person."""
+    configure: _Allowed = DEFAULT_PERMISSIONS[Permission.CONFIGURE]
+    """Change what Muster does for everybody."""
+
+
 class PolicyFile(BaseModel):
     """policy.yml"""
 
@@ -101,6 +139,29 @@ class PolicyFile(BaseModel):
 
     on_phrase: OnPhrase = "auto"
     default_severity: Severity = Severity.SEV3
+    permissions: Permissions = Permissions()
+    admins: tuple[Who, ...] = ()
+    """Who may do what is left to `admins`; without a name, the owners and admins of the Slack workspace."""
+    approval_expires: DurationS = 900
+    """How long a preview can be confirmed."""
+    break_glass_after: DurationS = 300
+    """How long a second person is waited for before whoever asked may go on alone, with a reason."""
+    most_accounts: int = Field(default=1_000, ge=1, le=1_000_000, strict=True)
+    """The most accounts that one action may hit."""
+    protected_accounts: tuple[AccountId, ...] = ()
+    """Accounts that no action may hit: service users, the last administrator."""
+
+    def actions(self) -> ActionPolicy:
+        """The part that is about actions."""
+        named = {Permission(name): who for name, who in self.permissions}
+        return ActionPolicy(
+            permissions=named,
+            admins=self.admins,
+            approval_s=self.approval_expires,
+            break_glass_s=self.break_glass_after,
+            most_accounts=self.most_accounts,
+            protected_accounts=self.protected_accounts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +272,7 @@ class _Loading:
             ways=around.ways,
             on_phrase=policy[1].on_phrase if policy else "auto",
             default_severity=policy[1].default_severity if policy else Severity.SEV3,
+            policy=(policy[1] if policy else PolicyFile()).actions(),
         )
 
     def check_alone(self, path: Path) -> None:

@@ -35,7 +35,16 @@ class Named(ActionParams):
 
 def action(run: Any, *, risk: Risk = Risk.READ, params: type[ActionParams] = NoParams, deadline_s: float = 5.0) -> ActionSpec:
     """An action that does what ``run`` does."""
-    return ActionSpec(name="test.act", title="Act", risk=risk, params=params, run=run, preview=run, deadline_s=deadline_s)
+    return ActionSpec(
+        name="test.act",
+        title="Act",
+        risk=risk,
+        params=params,
+        run=run,
+        preview=run,
+        deadline_s=deadline_s,
+        idempotency=None if risk is Risk.READ else "natural",
+    )
 
 
 def raising(error: Exception) -> ActionSpec:

@@ -30,7 +30,7 @@ from tests.conftest import at
 ORIGIN = Origin(how="command", channel_id="C1")
 HOLDER = "U0HOLDER"
 """Whoever acknowledges, where it does not matter who."""
-OF_THE_STATE = (TaskKind.CLOCK, TaskKind.PAGE, TaskKind.FOLLOW)
+OF_THE_STATE = (TaskKind.CLOCK, TaskKind.PAGE, TaskKind.FOLLOW, TaskKind.REVERT, TaskKind.WATCH)
 """The kinds of tasks that follow from the state."""
 
 Answer = Callable[[TaskRequest, Incident], RecordPage]

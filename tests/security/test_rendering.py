@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.incident import Run
+from bot.domain.run import Run
 from bot.domain.outcome import Risk
 from bot.domain.runbook import Runbook
 from bot.sandbox.models import TEAM_ID

@@ -15,8 +15,8 @@ from bot.domain.commands import Join
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind, prompt_task
-from bot.notify.leases import guard
 from bot.services.desk import Desk
+from bot.services.leases import guard
 from bot.services.ports import SURE_S, Claimed, Task
 from bot.services.worker import MOST_AT_ONCE, UNREAD_RETRY_S, Performed, Work
 from bot.storage.redis import RedisStore, connect

@@ -30,11 +30,15 @@ _ENDS = (Status.RESOLVED, Status.FALSE_POSITIVE)
 def change_status(incident: Incident, command: ChangeStatus, context: Context) -> Decision:
     """A move of the transition table. An end frees the runbook and stops the ladder; a reopening starts both again."""
     check_move(incident.status, command.status)
+    left_on = [run for run in incident.runs.values() if run.reverts_at]
+    if left_on and command.status is Status.CLOSED:
+        raise UserError(f"“{left_on[0].title}” is not taken back yet; that has to be seen before this can be closed.")
     reason = clean(command.reason, max_chars=REASON_MAX_CHARS)
     fact = facts.StatusChanged(status=command.status, reason=reason)
     key = incident.unique_key
-    if command.status in _ENDS:
-        return Decision(facts=(fact,), releases=(key,) if key else ())
+    if command.status in _ENDS:  # what was opened for the time of the incident closes with it
+        reverted = tuple(facts.RevertAsked(run_id=run.id) for run in left_on if not run.revert_asked)
+        return Decision(facts=(fact, *reverted), releases=(key,) if key else ())
     if incident.is_over and command.status is Status.INVESTIGATING:
         return Decision(facts=(fact,), claims=(key,) if key else ())
     return Decision(facts=(fact,))

@@ -9,6 +9,7 @@ from datetime import datetime
 from bot.domain import facts
 from bot.domain.commands import Acknowledge, CheckIn, Escalate, ReachDue, RecordFollowed, RecordPage
 from bot.domain.decisions.base import Context, Decision, require_going_on
+from bot.domain.decisions.running import expired_runs
 from bot.domain.errors import UserError
 from bot.domain.escalation import Contact
 from bot.domain.facts import AlarmRaised, Fact, Status
@@ -35,10 +36,11 @@ OUTAGE_S = 60
 
 
 def reach_due(incident: Incident, command: ReachDue, context: Context) -> Decision:
-    """Everything that is due: nobody has it any more, reminders, alarms. Nothing, where it was moved meanwhile."""
-    if incident.is_over:
-        return Decision()
+    """Everything that is due: previews that expire, nobody has it any more, reminders, alarms. Nothing, where it was moved."""
     now = max(context.now, command.due_at)
+    expired = expired_runs(incident, now)
+    if expired or incident.is_over:
+        return Decision(facts=expired)
     lapse = lapses_at(incident)
     if lapse and lapse <= now and incident.acknowledged:
         return Decision(facts=(facts.AcknowledgementLapsed(user_id=incident.acknowledged.by),))

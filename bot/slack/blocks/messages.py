@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from bot.domain import facts
 from bot.domain.facts import Status, Target
-from bot.domain.incident import Incident, News, Raised, Run
+from bot.domain.incident import Incident, News, Raised
 from bot.domain.lifecycle import LABELS
 from bot.domain.outcome import Risk, State
 from bot.domain.room import MessageKind, RoomMessage
+from bot.domain.run import Run
 from bot.domain.text import cut
 from bot.domain.timers import is_asking, is_for_the_first_level, lapses_at
 from bot.slack.blocks import ids

@@ -1,4 +1,4 @@
-"""The last look at a task's lease: who has lost it begins nothing any more. Every way hands it to its client."""
+"""The last look at a task's lease: who has lost it begins nothing any more. Every call with an effect passes it."""
 
 from __future__ import annotations
 
