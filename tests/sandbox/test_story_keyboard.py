@@ -63,6 +63,7 @@ async def test_tab_reaches_every_control_and_shows_where_it_is(windows: DemoWind
     await open_the_room(page)
     await page.get_by_role("button", name="✋ Acknowledge").first.click()
     await expect(page.get_by_role("button", name="✋ Acknowledge")).to_have_count(0)
+    await expect(page.locator("article", has_text="has it").nth(1)).to_be_visible()  # the card, and the last thing that is said
     if size == WIDE:
         await page.get_by_role("button", name="World").click()
         await expect(page.get_by_role("button", name="+15 min")).to_be_visible()

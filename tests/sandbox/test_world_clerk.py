@@ -136,4 +136,4 @@ async def test_some_limited_calls(world: World, http: aiohttp.ClientSession) -> 
 async def test_the_cast(world: World) -> None:
     """The users that the docs and the scenarios count on."""
     live = {user_id: len(world.clerk.live_sessions(user_id)) for user_id in world.clerk.users}
-    assert live == {"user_2demo": 7, "user_2quiet": 0, "user_2many": 120, "user_2pending": 3}
+    assert live == {"user_2demo": 7, "user_2quiet": 0, "user_2many": 120, "user_2pending": 3, "user_2admin": 1}
