@@ -39,11 +39,13 @@ from bot.services.audit import book_audit, last_well_at
 from bot.services.desk import Desk
 from bot.services.ending import end_all
 from bot.services.handover import Handovers
+from bot.services.pace import Pace
 from bot.services.performers import DiagnosePerformer, WatchPerformer, diagnose_failed, reach_due
 from bot.services.running import LookPerformer, PreviewPerformer, RevertPerformer, RunPerformer, revert_failed, run_failed
 from bot.services.worker import Work, Worker
 from bot.settings import Settings, SlackSecrets
 from bot.slack.blocks.messages import draw
+from bot.slack.blocks.runs import Known, draw_run
 from bot.slack.client import SlackApi, make_client, make_session
 from bot.slack.limits import Limits
 from bot.slack.listeners.bolt import dispatch, make_app
@@ -51,11 +53,13 @@ from bot.slack.listeners.events import HANDLED, PromptPerformer, trigger_of
 from bot.slack.listeners.tools import Answers, Tools
 from bot.slack.people import People
 from bot.slack.permissions import Permissions
+from bot.slack.progress import SlackBoard
 from bot.slack.room import RoomPerformer
 from bot.slack.socket_mode import SocketMode, SocketTimes
 from bot.slack.workspace import Workspace, find_incidents_channel, introduce
 from bot.storage.durability import inspect
 from bot.storage.embedded import embedded_redis
+from bot.storage.jobs import RedisJobs
 from bot.storage.redis import FRONT_TIMEOUT_S, WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
 from bot.storage.runbook_files import LoadResult, load_catalog
 from bot.storage.yaml_strict import Fault
@@ -109,13 +113,16 @@ def read_catalog(settings: Settings, specs: Mapping[str, ActionSpec]) -> tuple[C
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, socket_times: SocketTimes | None = None) -> AsyncIterator[Muster]:
-    """The whole bot, from its first look at the settings to a clean end. ``socket_times``: how patient Socket Mode is.
+async def running(
+    settings: Settings, *, socket_times: SocketTimes | None = None, specs: Mapping[str, ActionSpec] | None = None
+) -> AsyncIterator[Muster]:
+    """The whole bot, from its first look at the settings to a clean end. ``socket_times``: how patient Socket Mode is;
+    ``specs``: what steps may do, where that is not what this version has.
 
     Raises: ConfigError, PermanentError, TemporaryError: one line each, what failed, on what, what to do.
     """
     secrets = settings.require_slack()
-    specs = load_actions()
+    specs = load_actions() if specs is None else specs
     catalog, warnings = read_catalog(settings, specs)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
@@ -127,7 +134,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         incidents_channel_id = await find_incidents_channel(slack, settings.muster_incidents_channel)
 
         clock = RedisClock()
-        front, patient = await _stores(stack, settings, workspace, clock)
+        front, patient, jobs = await _stores(stack, settings, workspace, clock)
         slack.limits = Limits(front)  # a courtesy, for which no acknowledgement waits long
         providers = Providers(provider_config(settings))
         stack.push_async_callback(providers.aclose)
@@ -137,11 +144,13 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         duty = make_duty(settings, providers=providers, people=people, desk=desk, clock=clock, covers=patient)
         answers = Answers(session, api_url=settings.slack_api_url)
         stack.push_async_callback(answers.close, grace_s=GRACE_S)
+        permissions = Permissions(desk=desk, slack=slack, people=people, team_id=workspace.team_id, soon=answers.soon)
         tools = Tools(
             desk=desk,
             clock=clock,
             slack=slack,
             people=people,
+            permissions=permissions,
             answers=answers,
             actions=specs,
             duty=duty,
@@ -153,18 +162,21 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
             bot_id=workspace.bot_id,
             command=settings.muster_command,
         )
+        known = Known(looks=frozenset(name for name, spec in specs.items() if spec.look), policy=lambda: desk.catalog.policy)
+        board = SlackBoard(slack=slack, rooms=patient, desk=desk, draw=functools.partial(draw_run, known=known))
+        stack.push_async_callback(board.close)
         room = RoomPerformer(
             slack=slack,
             people=people,
             rooms=patient,
             desk=desk,
             clock=clock,
-            draw=draw,
+            draw=functools.partial(draw, known=known),
             incidents_channel_id=incidents_channel_id,
             bot_user_id=workspace.bot_user_id,
         )
-        permissions = Permissions()
-        actions = Actions(specs, providers, desk=desk)
+        pace = Pace(patient)
+        actions = Actions(specs, providers, desk=desk, job=jobs, pace=pace.wait, pause=pace.pause)
         ways = make_ways(settings, workspace=workspace, providers=providers, slack=slack, people=people, desk=desk)
         paging = paging_work(settings, workspace=workspace, ways=ways, duty=duty, desk=desk, clock=clock, store=patient)
         handovers = Handovers(desk=desk, clock=clock)
@@ -189,7 +201,9 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
                 **paging,
                 TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
                 TaskKind.RUN: Work(
-                    perform=RunPerformer(actions=actions, desk=desk, gate=permissions), failed=run_failed, most_attempts=10
+                    perform=RunPerformer(actions=actions, desk=desk, gate=permissions, board=board),
+                    failed=run_failed,
+                    most_attempts=10,
                 ),
                 TaskKind.LOOK: Work(perform=LookPerformer(actions)),
                 TaskKind.REVERT: Work(perform=RevertPerformer(actions), failed=revert_failed, most_attempts=3),
@@ -202,7 +216,7 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         )
         desk.on_task(worker.wake)
         desk.on_entry(metrics.happened)
-        warming = asyncio.create_task(_warm(people), name="warm")
+        warming = asyncio.create_task(_warm(people, permissions), name="warm")
         stack.push_async_callback(_cancel, warming)
 
         app = make_app(
@@ -271,10 +285,11 @@ async def running(settings: Settings, *, socket_times: SocketTimes | None = None
         )
 
 
-async def _warm(people: People) -> None:
+async def _warm(people: People, permissions: Permissions) -> None:
     """Do ahead what the first incident would have to wait for."""
     provider_http.prepare()  # stops this loop for some 60 ms, which nobody waits for yet; a thread would keep its memory
     await people.warm()
+    await permissions.warm()
 
 
 def _title(desk: Desk, runbook_id: str) -> str:
@@ -313,8 +328,8 @@ def _is_worth_handling(tools: Tools, event: Mapping[str, Any]) -> bool:
 
 async def _stores(
     stack: AsyncExitStack, settings: Settings, workspace: Workspace, clock: RedisClock
-) -> tuple[RedisStore, RedisStore]:
-    """(the front door's store, the worker's): one Redis, two clients."""
+) -> tuple[RedisStore, RedisStore, RedisJobs]:
+    """(the front door's store, the worker's, what long runs keep): one Redis, two clients."""
     if settings.redis_url is None:
         server = await stack.enter_async_context(
             embedded_redis(settings.muster_data_dir, ephemeral_disk=settings.dyno is not None)
@@ -338,7 +353,7 @@ async def _stores(
         )
         stores.append(store)
     await stores[0].check_format()
-    return stores[0], stores[1]
+    return stores[0], stores[1], RedisJobs(client, workspace_id=workspace.team_id)
 
 
 async def _check_durability(client: Redis, settings: Settings) -> None:

@@ -19,6 +19,7 @@ from bot import __version__
 _MODULES = {
     "serve": "bot.terminal.serve",
     "demo": "bot.terminal.demo",
+    "run": "bot.terminal.run",
     "check": "bot.terminal.check",
     "doctor": "bot.terminal.doctor",
     "canary": "bot.terminal.canary",
@@ -53,6 +54,19 @@ def make_parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="run the bot", allow_abbrev=False)
     demo = commands.add_parser("demo", help="run the bot in a workspace on this machine", allow_abbrev=False)
     demo.add_argument("--port", type=int, default=8765, help="port of the page (default 8765; 0: any)")
+    run = commands.add_parser("run", help="list the steps of a runbook, or run one of them", allow_abbrev=False)
+    run.add_argument("runbook", metavar="RUNBOOK", help="its id, for example clerk-security-incident")
+    run.add_argument("--step", metavar="ID", help="the step to run (default: list all of them)")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter (what is missing is asked for)"
+    )
+    run.add_argument("--dry-run", action="store_true", help="only show what it would do")
+    run.add_argument(
+        "--incident", metavar="inc-N", help="where it is recorded (default: the open one of this runbook, or a new one)"
+    )
+    run.add_argument("--reason", metavar="TEXT", help="why a destructive step cannot wait for a second person")
+    run.add_argument("--workspace", metavar="T…", help="the Slack workspace, where Redis holds several, or none yet")
+    run.add_argument("--no-record", action="store_true", help="run it without Redis; nothing is recorded")
     check = commands.add_parser("check", help="check runbooks, contacts, services, severities", allow_abbrev=False)
     check.add_argument("paths", nargs="*", metavar="PATH", help="files or folders (default: the runbooks folder)")
     check.add_argument("--format", choices=("text", "json"), default="text")

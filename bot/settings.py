@@ -240,6 +240,19 @@ class Settings(BaseSettings):
     clerk_status_url: WebUrl = "https://status.clerk.com"
     """Clerk's status page. Default: Clerk's own."""
 
+    next_public_clerk_publishable_key: str | None = None
+    """The application's publishable key (pk_live_... or pk_test_...), which is no secret. Unset: the Frontend API is not asked,
+    and whether the keys belong together is not known."""
+
+    clerk_frontend_api_url: WebUrl | None = None
+    """Base URL of Clerk's Frontend API. Unset: the host that the publishable key names."""
+
+    clerk_webhook_signing_secret: SecretStr | None = None
+    """Signing secret (whsec_...) of the application's webhook endpoint. Unset: the endpoint is probed unsigned only."""
+
+    clerk_webhook_secret: SecretStr | None = None
+    """The same under its older name; CLERK_WEBHOOK_SIGNING_SECRET goes first. No default."""
+
     # Vercel
 
     vercel_token: SecretStr | None = None
@@ -310,6 +323,12 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, _secret_url("postgresql", "postgres")] | None = None
     """PostgreSQL of the application that is looked after, never Muster's own store. Unset: its steps say so."""
+
+    application_switch_url: WebUrl | None = None
+    """Address of the application's switch for webhooks (docs/application.md). Unset: they cannot be paused from here."""
+
+    application_switch_token: SecretStr | None = None
+    """Bearer token that the switch demands. No default: whoever has it can stop the application's webhooks."""
 
     # No variable of its own name
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import SecretStr
 
 from bot.actions import runner
 from bot.actions.spec import ActionContext, ActionSpec, RunFacts, no_pace, no_progress
-from bot.domain.errors import MusterError, PermanentError, TemporaryError
+from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.escalation import PagerDutyOnCall, Way
 from bot.domain.incident import Incident
 from bot.domain.outcome import Outcome, Preview
@@ -92,8 +93,8 @@ class Readiness:
 
 
 class Actions:
-    """The registry as the performers see it: ``bot.services.ports.ActionRunner``. ``job`` makes what a run keeps, ``pace`` shares
-    the limits of providers between the replicas."""
+    """The registry as the performers see it: ``bot.services.ports.ActionRunner``. ``job`` makes what a run keeps, ``pace`` and
+    ``pause`` share the limits of providers between the replicas."""
 
     def __init__(
         self,
@@ -103,12 +104,14 @@ class Actions:
         desk: Desk,
         job: Callable[[str, str], Job] | None = None,
         pace: Callable[[str, float], Awaitable[None]] = no_pace,
+        pause: Callable[[str, float], Awaitable[None]] = no_pace,
     ) -> None:
         self._specs = specs
         self._providers = providers
         self._desk = desk
         self._job = job
         self._pace = pace
+        self._pause = pause
 
     def _spec(self, action: str) -> ActionSpec:
         spec = self._specs.get(action)
@@ -167,6 +170,7 @@ class Actions:
             run=facts,
             job=self._job(incident.id, run.id) if self._job and run else MemoryJob(),
             pace=self._pace,
+            pause=self._pause,
             is_stopping=assignment.is_stopping,
         )
 
@@ -180,6 +184,9 @@ def provider_config(settings: Settings) -> ProviderConfig:
         clerk_secret_key=settings.clerk_secret_key,
         clerk_api_url=settings.clerk_api_url,
         clerk_status_url=settings.clerk_status_url,
+        clerk_publishable_key=settings.next_public_clerk_publishable_key,
+        clerk_frontend_api_url=settings.clerk_frontend_api_url,
+        clerk_webhook_signing_secret=settings.clerk_webhook_signing_secret or settings.clerk_webhook_secret,
         vercel_token=settings.vercel_token,
         vercel_api_url=settings.vercel_api_url,
         vercel_team_id=settings.vercel_team_id,
@@ -192,7 +199,21 @@ def provider_config(settings: Settings) -> ProviderConfig:
         twilio_auth_token=settings.twilio_auth_token,
         twilio_from=settings.twilio_from,
         twilio_api_url=settings.twilio_api_url,
+        database_url=settings.database_url,
+        application_switch_url=settings.application_switch_url,
+        application_switch_token=settings.application_switch_token,
+        exports_dir=None if settings.dyno else settings.muster_data_dir / "exports",
+        smtp_url=settings.smtp_url,
+        smtp_from=settings.smtp_from,
+        templates_dir=_templates_dir(settings),
     )
+
+
+def _templates_dir(settings: Settings) -> Path | None:
+    try:
+        return settings.runbooks_dir() / "templates"
+    except ConfigError:  # whoever reads the runbooks says it
+        return None
 
 
 def notify_config(settings: Settings, *, namespace: str) -> NotifyConfig:

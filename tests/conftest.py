@@ -20,6 +20,8 @@ from bot.domain.catalog import Catalog
 from bot.storage.embedded import server_binary
 from bot.storage.redis import RedisClock, RedisStore, connect
 from bot.storage.runbook_files import load_catalog
+from tests.support.postgres import database as database
+from tests.support.postgres import postgres as postgres
 from tests.watchdog import Watchdog
 
 ROOT = Path(__file__).parent.parent

@@ -15,15 +15,10 @@ _PLACEHOLDER_HOSTS: Final = ("example.com", "example.net", "example.org", "youra
 _PLACEHOLDER_ENDINGS: Final = (".example", ".invalid")  # RFC 2606: names that are nobody's
 
 
-class HealthParams(ActionParams):
-    """`http.health`: where the application reports on itself."""
+class AddressParams(ActionParams):
+    """Base of the params of whatever asks an address of the application: it comes from a runbook and its service's variables."""
 
-    url: str = Field(
-        title="Address",
-        description="Address of the health endpoint; it answers JSON with a status (healthy, degraded, unhealthy).",
-        max_length=2048,
-        json_schema_extra={"placeholder": "https://your-app/api/health"},
-    )
+    url: str = Field(title="Address", description="Address to ask.", max_length=2048)
 
     @field_validator("url")
     @classmethod
@@ -33,6 +28,17 @@ class HealthParams(ActionParams):
         if not value.startswith(("http://", "https://", "/")):  # "/…": its variable is empty, which is said when it runs
             raise ValueError("must begin with http:// or https://")
         return value
+
+
+class HealthParams(AddressParams):
+    """`http.health`: where the application reports on itself."""
+
+    url: str = Field(
+        title="Address",
+        description="Address of the health endpoint; it answers JSON with a status (healthy, degraded, unhealthy).",
+        max_length=2048,
+        json_schema_extra={"placeholder": "https://your-app/api/health"},
+    )
 
 
 def http_actions() -> tuple[ActionSpec, ...]:
@@ -51,12 +57,16 @@ def http_actions() -> tuple[ActionSpec, ...]:
 
 async def check_health(params: HealthParams, context: ActionContext) -> Outcome:
     """`failing` is what users meet too: a bad report, 5xx, silence. An answer that is no report stays `unknown`."""
-    if params.url.startswith("/"):
+    unset = unset_address(params.url)
+    return unset or _outcome_of(await context.providers.health().probe(params.url), _host_of(params.url))
+
+
+def unset_address(url: str) -> Outcome | None:
+    """What to say of an address that nobody has set yet; None: it is one."""
+    if url.startswith("/"):
         return _not_configured("the application's address is not set")
-    host = _host_of(params.url)
-    if _is_placeholder(host):
-        return _not_configured(f"{host} is a placeholder")
-    return _outcome_of(await context.providers.health().probe(params.url), host)
+    host = _host_of(url)
+    return _not_configured(f"{host} is a placeholder") if _is_placeholder(host) else None
 
 
 def _host_of(url: str) -> str:

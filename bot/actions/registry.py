@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from bot.actions.application import application_actions
+from bot.actions.bypass import bypass_actions
 from bot.actions.clerk import clerk_actions
+from bot.actions.clerk_bulk import bulk_actions
 from bot.actions.http import http_actions
 from bot.actions.spec import ActionSpec
 from bot.actions.vercel import vercel_actions
@@ -14,7 +17,7 @@ from bot.domain.errors import ConfigError
 
 def load_actions() -> Mapping[str, ActionSpec]:
     """Every action of this version by name. Raises: ConfigError when two share a name."""
-    return table_of((*clerk_actions(), *http_actions(), *vercel_actions()))
+    return table_of((*application_actions(), *clerk_actions(), *bulk_actions(), *http_actions(), *vercel_actions(), *bypass_actions()))
 
 
 def table_of(specs: Iterable[ActionSpec]) -> Mapping[str, ActionSpec]:

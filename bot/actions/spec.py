@@ -76,7 +76,8 @@ class ActionContext:
 
     ``progress`` takes a short plain-text line as often as there is one; how often people see it is for its owner to limit.
     ``sleep`` waits that many seconds; tests pass one that does not. ``job`` survives a crash: whatever takes longer than some
-    seconds keeps its cursor there. ``pace(name, per_s)`` waits until this call fits into a limit that all replicas share.
+    seconds keeps its cursor there. ``pace(name, per_s)`` waits until this call fits into a limit that all replicas share, and
+    ``pause(name, seconds)`` says to all of them that the provider wants no call for so long.
     ``is_stopping`` is to be looked at before each call of a long run: when True, end with what was done so far.
     """
 
@@ -86,6 +87,7 @@ class ActionContext:
     run: RunFacts = field(default_factory=RunFacts)
     job: Job = field(default_factory=MemoryJob)
     pace: Callable[[str, float], Awaitable[None]] = no_pace
+    pause: Callable[[str, float], Awaitable[None]] = no_pace
     is_stopping: Callable[[], bool] = never
 
 

@@ -1,4 +1,4 @@
-"""Actions on Vercel."""
+"""Actions on Vercel: its variables; what is deployed and serves is in `vercel_deployments`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
-from bot.domain.errors import NotConfiguredError, PermanentError, TemporaryError
+from bot.actions.vercel_deployments import deployment_actions
+from bot.actions.vercel_serving import ProjectField, project_of
+from bot.domain.errors import PermanentError, TemporaryError
 from bot.domain.outcome import Outcome, Risk, State
 from bot.providers.config import VERCEL_PROJECT, VERCEL_TOKEN
-from bot.providers.vercel import PROJECT_PATTERN, EnvListing, EnvVariable, VercelClient
+from bot.providers.vercel import VercelClient
+from bot.providers.vercel_shapes import EnvListing, EnvVariable
 
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
@@ -29,17 +32,11 @@ class EnvParams(ActionParams):
     target: Literal["production", "preview", "development"] = Field(
         default="production", title="Environment", description="The environment that they must be set for."
     )
-    project: str | None = Field(
-        default=None,
-        title="Project",
-        description="Name or id (prj_…) of the Vercel project; without it, the one of VERCEL_PROJECT.",
-        pattern=PROJECT_PATTERN,
-        json_schema_extra={"placeholder": "prj_…"},
-    )
+    project: ProjectField = None
 
 
 def vercel_actions() -> tuple[ActionSpec, ...]:
-    """The actions of this file."""
+    """The actions of Vercel."""
     return (
         ActionSpec(
             name="vercel.env",
@@ -50,15 +47,14 @@ def vercel_actions() -> tuple[ActionSpec, ...]:
             settings=(VERCEL_TOKEN, VERCEL_PROJECT),
             deadline_s=40.0,
         ),
+        *deployment_actions(),
     )
 
 
 async def check_env(params: EnvParams, context: ActionContext) -> Outcome:
     """`failing` when a variable is certainly not there; `unknown` when it may be hidden from the token."""
     vercel = context.providers.vercel()
-    project = params.project or context.providers.config.vercel_project
-    if not project:
-        raise NotConfiguredError(f"no Vercel project is named; set {VERCEL_PROJECT}", setting=VERCEL_PROJECT)
+    project = project_of(params.project, context)
     own = await vercel.list_env(project)
     listings, unseen = [own], _reasons_unseen(own)
     if _missing(params, own.variables):

@@ -31,6 +31,12 @@ ADMINS = "admins"
 """Whoever `admins` of policy.yml names; without a name there, the owners and admins of the Slack workspace."""
 
 Circle = Literal["everyone", "responders", "admins"]
+WHO_PATTERN = (
+    r"^(everyone|responders|admins|@[a-z0-9._-]{1,80}|[SUW][A-Z0-9]{2,30}|[^\s@<>]{1,64}@[^\s@<>]{1,190}\.[^\s@<>]{2,60})$"
+)
+"""A circle, a user group ("@sre", "S0…"), a user ("U0…"), or an e-mail address."""
+ACCOUNT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+:-]{0,99}$"
+"""The id of an account at a provider."""
 DEFAULT_PERMISSIONS: Mapping[Permission, tuple[str, ...]] = MappingProxyType(
     {
         Permission.DECLARE: (EVERYONE,),

@@ -15,11 +15,18 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.domain.facts import Status
 from bot.domain.incident import Incident, Page
+from bot.domain.outcome import Outcome
+from bot.domain.run import Run
 from bot.domain.text import slug
 from bot.domain.timers import is_asking
 
 MENTION_AFTER_S = 1.5
 """The first second of a new channel belongs to the checklist alone: Slack takes about one message a second and channel."""
+
+LINES_IN_A_MESSAGE = 8
+"""A result with more lines than that has them in its thread."""
+LINES_IN_A_THREAD = 40
+"""With more than that it is a file."""
 
 CHANNEL_NAME_MAX_CHARS = 80
 """docs.slack.dev, methods/conversations.create."""
@@ -46,6 +53,12 @@ class MessageKind(StrEnum):
     PAGE = "page"
     NEWS = "news"
     """Something that happened, said once."""
+    DETAILS = "details"
+    """All lines of a result, in the thread of its run."""
+    FILE = "file"
+    """A result that is too long for messages, as a file in the thread of its run."""
+    BREAK_GLASS = "break_glass"
+    """Somebody went on without a second person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,8 @@ class RoomMessage:
     about: str = ""
     channel_id: str | None = None
     thread_ts: str | None = None
+    under: str = ""
+    """The key of the message in whose thread it stands."""
     ts: str | None = None
     not_before: datetime | None = None
     only_update: bool = False
@@ -205,9 +220,7 @@ def _messages(incident: Incident) -> tuple[RoomMessage, ...]:
         RoomMessage(key=f"news:{news.seq}", kind=MessageKind.NEWS, place=Place.ROOM, about=str(news.seq), not_before=earliest)
         for news in incident.news
     )
-    messages.extend(
-        RoomMessage(key=f"run:{run.id}", kind=MessageKind.RUN, place=Place.ROOM, about=run.id) for run in incident.runs.values()
-    )
+    messages.extend(message for run in incident.runs.values() for message in _messages_of(run))
     for page in incident.pages:
         settled_page = settled if page.kind != "check_in" else not is_asking(incident, page.key)
         if not settled_page and not _sent_before_the_room(incident, page):
@@ -224,3 +237,22 @@ def _messages(incident: Incident) -> tuple[RoomMessage, ...]:
             for channel_id, ts in page.messages
         )
     return tuple({message.key: message for message in messages}.values())
+
+
+def has_file(outcome: Outcome) -> bool:
+    """Whether a result is too long for messages."""
+    return bool(outcome.report) or len(outcome.details) > LINES_IN_A_THREAD
+
+
+def _messages_of(run: Run) -> Iterator[RoomMessage]:
+    """Its message, its details where they are long, and the word to everybody when nobody else agreed."""
+    parent = f"run:{run.id}"
+    yield RoomMessage(key=parent, kind=MessageKind.RUN, place=Place.ROOM, about=run.id)
+    if run.outcome and has_file(run.outcome):
+        seen_at = run.looked_at or run.finished_at
+        key = f"file:{run.id}:{int(seen_at.timestamp()) if seen_at else 0}"  # each look that is later has a file of its own
+        yield RoomMessage(key=key, kind=MessageKind.FILE, place=Place.ROOM, about=run.id, under=parent)
+    elif run.outcome and len(run.outcome.details) > LINES_IN_A_MESSAGE:
+        yield RoomMessage(key=f"details:{run.id}", kind=MessageKind.DETAILS, place=Place.ROOM, about=run.id, under=parent)
+    if run.break_glass:
+        yield RoomMessage(key=f"break_glass:{run.id}", kind=MessageKind.BREAK_GLASS, place=Place.INCIDENTS, about=run.id)

@@ -1,81 +1,26 @@
-"""Mail over SMTP, as a way to reach people.
+"""Mail, as a way to reach people; `bot.providers.smtp` hands it over.
 
-The mail server has one chance of `DEADLINE_S`. smtplib blocks, so a conversation runs in a thread of its own; what it does last,
-the dot that ends the message, is done under a lock against the loop giving it up: a mail is never sent behind the back of who
-was told that it was not. The Message-ID comes from the key of the page, so that a mail program shows a repetition as one.
+The Message-ID comes from the key of the page, so that a mail program shows a repetition as one.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hashlib
-import re
-import smtplib
-import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.errors import MessageError
-from email.headerregistry import Address
+from datetime import UTC
 from email.message import EmailMessage
-from email.policy import SMTP as MAIL_POLICY
-from ipaddress import ip_address
-from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
+from typing import Literal
 
 from pydantic import SecretStr
 
-from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError, UnknownOutcome
+from bot.domain.errors import PermanentError
 from bot.domain.escalation import Contact, Way
 from bot.notify.wording import headline, request, why
 from bot.providers.http import tls_context
+from bot.providers.mail_text import is_address, message_id_of, plain_mail
+from bot.providers.smtp import DEADLINE_S, MailClient
 from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
-
-DEADLINE_S: Final = 10.0
-SMTP_URL: Final = "SMTP_URL"
-SMTP_FROM: Final = "SMTP_FROM"
-
-_ADDRESS = re.compile(r"[^@\s<>,;:()\"\\]+@[^@\s<>,;:()\"\\]+\.[^@\s<>,;:()\"\\]+")
-_ENHANCED_CODE = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})\b")
-_ID_MAX_CHARS = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailServer:
-    """What SMTP_URL says. ``may_be_plain``: on the own machine nobody listens in between."""
-
-    host: str
-    port: int
-    implicit_tls: bool
-    may_be_plain: bool
-    user: str = ""
-    password: SecretStr = field(default_factory=lambda: SecretStr(""))
-
-
-def parse_server(url: SecretStr) -> MailServer:
-    """Raises: ConfigError that names SMTP_URL and repeats nothing of it."""
-    try:
-        parts = urlsplit(url.get_secret_value())
-        host, port = parts.hostname, parts.port
-        user, password = (unquote(part or "", errors="strict") for part in (parts.username, parts.password))
-    except ValueError:
-        raise ConfigError(f"{SMTP_URL}: is not a URL; percent-encode what is special in the user and the password") from None
-    if parts.scheme not in ("smtps", "smtp") or not host:
-        raise ConfigError(f"{SMTP_URL}: write smtps://user:password@host:465 or smtp://host:587")
-    return MailServer(
-        host=host,
-        port=port or (465 if parts.scheme == "smtps" else 587),
-        implicit_tls=parts.scheme == "smtps",
-        may_be_plain=parts.scheme == "smtp" and _is_loopback(host),
-        user=user,
-        password=SecretStr(password),
-    )
 
 
 class EmailWay:
@@ -93,13 +38,8 @@ class EmailWay:
         deadline_s: float = DEADLINE_S,
         tls: Callable[[], ssl.SSLContext] = tls_context,
     ) -> None:
-        self._server = parse_server(url)
-        self._sender = sender or self._server.user
+        self._client = MailClient(url, sender, deadline_s=deadline_s, tls=tls)
         self._namespace = namespace
-        self._deadline_s = deadline_s
-        self._tls = tls
-        if not is_address(self._sender):
-            raise ConfigError(f"{SMTP_FROM}: is not set, and the user of {SMTP_URL} is no e-mail address; set it to the sender")
 
     def missing(self, contact: Contact) -> str:
         """See ``PageWay``."""
@@ -112,21 +52,9 @@ class EmailWay:
         missing = self.missing(summons.contact)
         if missing:
             raise PermanentError(f"{summons.contact.name} cannot be reached by e-mail: {missing}", code="not_configured")
-        message = message_of(summons, sender=self._sender, namespace=self._namespace)
-        talk = _Conversation(
-            self._server, message, contact=summons.contact, deadline_s=self._deadline_s, tls=self._tls, check=guard(summons.lease)
-        )
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")  # not the loop's own: they look up Slack's name
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                await asyncio.get_running_loop().run_in_executor(thread, talk.run)
-        except TimeoutError as error:
-            raise talk.give_up() from error
-        except asyncio.CancelledError:
-            talk.give_up()
-            raise
-        finally:
-            thread.shutdown(wait=False)
+        message = message_of(summons, sender=self._client.sender, namespace=self._namespace)
+        receiver_is = f"email of the contact “{summons.contact.id}” in contacts.yml"
+        await self._client.send(message, receiver_is=receiver_is, check=guard(summons.lease))
         return Accepted(reference=message["Message-ID"])
 
     async def follow(self, reference: str, summons: Summons, *, wanted: Literal["open", "acknowledged", "over"]) -> Followed:
@@ -134,33 +62,8 @@ class EmailWay:
         return Followed(state="closed" if wanted != "open" else "pending")
 
 
-def is_address(text: str) -> bool:
-    """An address that every mail server takes: one, bare, and ASCII."""
-    return text.isascii() and text.isprintable() and len(text) <= 254 and _ADDRESS.fullmatch(text) is not None
-
-
-def message_id_of(key: str, *, namespace: str) -> str:
-    """ "<inc-42.g1.level-2.cto@muster>": the same for every repetition of a page."""
-    left, right = (re.sub(r"[^A-Za-z0-9_-]+", ".", part).strip(".") for part in (key, namespace))
-    if len(left) > _ID_MAX_CHARS:  # a header line holds no more, and a folded one is taken for another id
-        left = f"{left[: _ID_MAX_CHARS - 13]}.{hashlib.sha256(left.encode()).hexdigest()[:12]}"
-    return f"<{left}@{right}>"
-
-
 def message_of(summons: Summons, *, sender: str, namespace: str) -> EmailMessage:
-    """The mail. The policy refuses a line break in a header; there is none, because the texts are clean."""
-    message = EmailMessage(policy=MAIL_POLICY)
-    try:
-        message["From"] = Address("Muster", addr_spec=sender)
-        message["To"] = Address(summons.contact.name, addr_spec=summons.contact.email)
-        message["Subject"] = headline(summons)
-        message["Message-ID"] = message_id_of(summons.key, namespace=namespace)
-        message["Date"] = datetime.now(UTC)
-        message["Auto-Submitted"] = "auto-generated"
-    except (ValueError, MessageError) as error:
-        raise PermanentError(
-            f"no mail can be written to {summons.contact.name}; check their name and email in contacts.yml"
-        ) from error
+    """The mail. Raises: PermanentError when its headers cannot be written; the texts are clean, so the name or the address is wrong."""
     lines = [
         headline(summons),
         "",
@@ -169,233 +72,17 @@ def message_of(summons: Summons, *, sender: str, namespace: str) -> EmailMessage
         request(summons),
         *(["", f"The incident's room in Slack: {summons.room_url}"] if summons.room_url else []),
     ]
-    message.set_content("\n".join(lines), cte="quoted-printable")
-    return message
-
-
-class _TimedSmtp(smtplib.SMTP):
-    """Every read and write may take what is left of the deadline. ``on_connection`` is given the bare connection, before TLS."""
-
-    def __init__(
-        self,
-        server: MailServer,
-        *,
-        ends_at: float,
-        tls: Callable[[], ssl.SSLContext],
-        on_connection: Callable[[socket.socket], None],
-    ) -> None:
-        self._server = server
-        self._ends_at = ends_at
-        self._tls = tls
-        self._on_connection = on_connection
-        super().__init__(local_hostname="muster.invalid", timeout=self._left_s())
-        self._host = server.host  # starttls checks the certificate against it
-
-    def _left_s(self) -> float:
-        return max(0.01, self._ends_at - time.monotonic())
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # smtplib's own place for it (SMTP_SSL)
-        plain = socket.create_connection((host, port), timeout)
-        self._on_connection(plain)
-        if not self._server.implicit_tls:
-            return plain
-        plain.settimeout(self._left_s())
-        return self._tls().wrap_socket(plain, server_hostname=host)
-
-    def send(self, s: Any) -> None:
-        if self.sock:
-            self.sock.settimeout(self._left_s())
-        super().send(s)
-
-    def getreply(self) -> tuple[int, bytes]:
-        if self.sock:
-            self.sock.settimeout(self._left_s())
-        return super().getreply()
-
-
-class _Conversation:
-    """One mail handed to the server. ``run`` blocks and belongs into a thread; ``give_up`` ends it from another one."""
-
-    def __init__(
-        self,
-        server: MailServer,
-        message: EmailMessage,
-        *,
-        contact: Contact,
-        deadline_s: float,
-        tls: Callable[[], ssl.SSLContext],
-        check: Callable[[], None],
-    ) -> None:
-        self._server = server
-        self._message = message
-        self._contact = contact
-        self._deadline_s = deadline_s
-        self._ends_at = time.monotonic() + deadline_s
-        self._tls = tls
-        self._check = check
-        self._lock = threading.Lock()
-        self._given_up = False
-        self._dotted = False
-        self._smtp: _TimedSmtp | None = None
-        self._wire: socket.socket | None = None
-
-    def run(self) -> None:
-        """Raises: TemporaryError, PermanentError, UnknownOutcome, FencedError."""
-        self._check()
-        try:
-            self._talk()
-        except smtplib.SMTPException as error:
-            raise self._broken(error) from error
-        except ssl.SSLCertVerificationError as error:
-            raise PermanentError(
-                f"the certificate of {self._where} is not trusted ({error.verify_message}); check {SMTP_URL}, and make an "
-                "authority of your own known with SSL_CERT_FILE",
-                code="tls",
-            ) from error
-        except OSError as error:  # TimeoutError, gaierror and SSLError are among them
-            raise self._broken(error) from error
-        finally:
-            self._close()
-
-    def give_up(self) -> MusterError:
-        """No dot is sent any more; what is known of this conversation."""
-        with self._lock:
-            self._given_up = True
-            dotted = self._dotted
-            if self._wire is not None:
-                with contextlib.suppress(OSError):  # it is over already
-                    self._wire.shutdown(socket.SHUT_RDWR)
-        reason = f"no answer within {self._deadline_s:g} s"
-        return self._unanswered(reason) if dotted else self._unreached(reason)
-
-    @property
-    def _where(self) -> str:
-        return f"the mail server {self._server.host}:{self._server.port}"
-
-    def _talk(self) -> None:
-        smtp = self._smtp = _TimedSmtp(self._server, ends_at=self._ends_at, tls=self._tls, on_connection=self._hold)
-        self._expect(smtp.connect(self._server.host, self._server.port), "the connection", SMTP_URL)
-        smtp.ehlo_or_helo_if_needed()
-        if not self._server.implicit_tls:
-            self._start_tls(smtp)
-        if self._server.user:
-            self._sign_in(smtp)
-        sender, receiver = (self._message[name].addresses[0].addr_spec for name in ("From", "To"))
-        self._expect(smtp.mail(sender), "the sender", f"{SMTP_FROM}: may this account send from it?")
-        self._expect(smtp.rcpt(receiver), "the receiver", f"email of the contact “{self._contact.id}” in contacts.yml")
-        self._hand_over(smtp)
-
-    def _hold(self, connection: socket.socket) -> None:
-        """Keep a second handle on the connection: TLS takes the first one away, and with this one the thread can be woken."""
-        with self._lock:
-            if self._given_up:
-                connection.close()
-                raise TimeoutError
-            self._wire = connection.dup()
-
-    def _start_tls(self, smtp: _TimedSmtp) -> None:
-        if smtp.has_extn("starttls"):
-            smtp.starttls(context=self._tls())
-            smtp.ehlo_or_helo_if_needed()
-        elif not self._server.may_be_plain:
-            raise PermanentError(
-                f"{self._where} offers no STARTTLS, and nothing is sent in the clear; write smtps:// in {SMTP_URL} with the port "
-                "for TLS (465), or turn STARTTLS on at the server",
-                code="no_starttls",
-            )
-
-    def _sign_in(self, smtp: _TimedSmtp) -> None:
-        try:
-            smtp.login(self._server.user, self._server.password.get_secret_value())
-        except smtplib.SMTPServerDisconnected:
-            raise
-        except smtplib.SMTPResponseException as error:
-            self._expect((error.smtp_code, _bytes(error.smtp_error)), "the sign-in", f"user and password in {SMTP_URL}", error)
-            raise  # a yes that smtplib took for a no
-        except smtplib.SMTPException as error:
-            what = f"{self._where} offers no sign-in that Muster knows; leave the user out of {SMTP_URL}, or turn one on there"
-            raise PermanentError(what, code="no_auth") from error
-        except UnicodeEncodeError as error:
-            what = f"{self._where} cannot be told the user or the password of {SMTP_URL}: it has letters outside ASCII"
-            raise PermanentError(what, code="no_auth") from error
-
-    def _hand_over(self, smtp: _TimedSmtp) -> None:
-        code, said = smtp.docmd("data")
-        if code != 354:
-            self._expect((code, said), "the message", f"what {self._server.host} demands of mails")
-            raise smtplib.SMTPServerDisconnected("not an answer to DATA")
-        lines = self._message.as_bytes().splitlines(keepends=True)
-        smtp.send(b"".join(b"." + line if line.startswith(b".") else line for line in lines))
-        with self._lock:
-            if self._given_up:
-                return
-            self._check()
-            self._dotted = True
-        smtp.send(b".\r\n")
-        self._expect(smtp.getreply(), "the message", f"what {self._server.host} demands of mails")
-        with contextlib.suppress(OSError, smtplib.SMTPException):  # it has the mail; how it says good-bye does not matter
-            smtp.putcmd("quit")
-
-    def _expect(self, answer: tuple[int, bytes], what: str, to_check: str, cause: Exception | None = None) -> None:
-        """Nothing for a yes. Only the server's numbers are repeated: its words may hold anything."""
-        code, said = answer
-        if 200 <= code < 300:
-            return
-        found = _ENHANCED_CODE.match(said)
-        numbers = f"{code} {found[1].decode()}" if found else str(code)
-        refused = f"{self._where} refused {what} ({numbers})"
-        if 500 <= code < 600:
-            raise PermanentError(f"{refused}; check {to_check}", code=str(code)) from cause
-        if 400 <= code < 500:
-            raise TemporaryError(f"{refused} for now; try again in a minute") from cause
-        raise smtplib.SMTPServerDisconnected("not an answer of SMTP") from cause
-
-    def _broken(self, error: Exception) -> MusterError:
-        with self._lock:
-            dotted = self._dotted
-        late = time.monotonic() >= self._ends_at  # smtplib calls a read that took too long a broken connection
-        reason = "no answer in time" if late else _in_words(error)
-        return self._unanswered(reason) if dotted else self._unreached(reason)
-
-    def _unreached(self, reason: str) -> TemporaryError:
-        return TemporaryError(f"{self._where} did not take the mail: {reason}; check {SMTP_URL} and the network when it stays so")
-
-    def _unanswered(self, reason: str) -> UnknownOutcome:
-        return UnknownOutcome(f"{self._where} was given the mail and did not confirm it: {reason}; it may have been sent")
-
-    def _close(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._smtp is not None:
-                self._smtp.close()
-        with self._lock:
-            if self._wire is not None:
-                self._wire.close()
-                self._wire = None
-
-
-def _in_words(error: Exception) -> str:
-    """Without the error's own text, which may be the server's."""
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case socket.gaierror():
-            return "the name was not found"
-        case ConnectionRefusedError():
-            return "the connection was refused"
-        case ssl.SSLError():
-            return "no TLS connection"
-        case smtplib.SMTPServerDisconnected() | OSError():
-            return "the connection broke"
-        case _:
-            return "it does not speak SMTP as it should"
-
-
-def _bytes(text: bytes | str) -> bytes:
-    return text if isinstance(text, bytes) else text.encode()
-
-
-def _is_loopback(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return plain_mail(
+            sender=sender,
+            sender_name="Muster",
+            receiver=summons.contact.email or "",
+            receiver_name=summons.contact.name,
+            subject=headline(summons),
+            text="\n".join(lines),
+            message_id=message_id_of(summons.key, namespace=namespace),
+        )
+    except PermanentError as error:
+        raise PermanentError(
+            f"no mail can be written to {summons.contact.name}; check their name and email in contacts.yml", code=error.code
+        ) from error

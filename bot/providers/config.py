@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 CLERK_SECRET_KEY = "CLERK_SECRET_KEY"  # noqa: S105 - the name of a variable, as the others of its kind below
 CLERK_API_URL = "CLERK_API_URL"
 CLERK_STATUS_URL = "CLERK_STATUS_URL"
+CLERK_PUBLISHABLE_KEY = "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"
+CLERK_FRONTEND_API_URL = "CLERK_FRONTEND_API_URL"
+CLERK_WEBHOOK_SIGNING_SECRET = "CLERK_WEBHOOK_SIGNING_SECRET"  # noqa: S105
 VERCEL_TOKEN = "VERCEL_TOKEN"  # noqa: S105
 VERCEL_API_URL = "VERCEL_API_URL"
 VERCEL_TEAM_ID = "VERCEL_TEAM_ID"
@@ -22,6 +27,12 @@ TWILIO_ACCOUNT_SID = "TWILIO_ACCOUNT_SID"
 TWILIO_AUTH_TOKEN = "TWILIO_AUTH_TOKEN"  # noqa: S105
 TWILIO_FROM = "TWILIO_FROM"
 TWILIO_API_URL = "TWILIO_API_URL"
+DATABASE_URL = "DATABASE_URL"
+APPLICATION_SWITCH_URL = "APPLICATION_SWITCH_URL"
+APPLICATION_SWITCH_TOKEN = "APPLICATION_SWITCH_TOKEN"  # noqa: S105
+MUSTER_DATA_DIR = "MUSTER_DATA_DIR"
+SMTP_URL = "SMTP_URL"
+SMTP_FROM = "SMTP_FROM"
 
 
 class ProviderConfig(BaseModel):
@@ -34,6 +45,12 @@ class ProviderConfig(BaseModel):
     """With or without ``/v1``."""
     clerk_status_url: str = "https://status.clerk.com"
     """The page itself, without a path to an API: which of the three APIs it has is found out."""
+    clerk_publishable_key: str | None = None
+    """``pk_live_…`` or ``pk_test_…``; no secret: every browser has it. It names the Frontend API."""
+    clerk_frontend_api_url: str | None = None
+    """Where the Frontend API is, when not at the host that the publishable key names."""
+    clerk_webhook_signing_secret: SecretStr | None = None
+    """``whsec_…``, of the endpoint that Clerk sends the application's webhooks to."""
     vercel_token: SecretStr | None = None
     vercel_api_url: str = "https://api.vercel.com"
     vercel_team_id: str | None = None
@@ -53,6 +70,20 @@ class ProviderConfig(BaseModel):
     twilio_from: str | None = None
     """The number that calls and texts come from, in E.164 form."""
     twilio_api_url: str = "https://api.twilio.com"
+
+    database_url: SecretStr | None = None
+    """The application's PostgreSQL."""
+    application_switch_url: str | None = None
+    """Where the application says whether it takes webhooks, and is told to stop."""
+    application_switch_token: SecretStr | None = None
+    exports_dir: Path | None = None
+    """Where exported tables are kept; None: this machine keeps no files."""
+    smtp_url: SecretStr | None = None
+    """The mail server with its account; for mails to the users of the application."""
+    smtp_from: str | None = None
+    """Their sender; None: the user of ``smtp_url``."""
+    templates_dir: Path | None = None
+    """Where the texts of mails lie, one file each."""
 
     def secrets(self) -> tuple[str, ...]:
         """The plain values that must never be shown; only the redaction of results asks for them."""

@@ -1,6 +1,7 @@
-"""The health endpoint of an application: `GET` and *read* it.
+"""The health endpoint of an application: `GET` and *read* it. And its pages, as somebody without a session meets them.
 
-Called by `bot.actions.http`. The endpoint of Clerk's observability pattern answers HTTP 200 also when it is unhealthy
+Called by `bot.actions.http` and `bot.actions.bypass`.
+The endpoint of Clerk's observability pattern answers HTTP 200 also when it is unhealthy
 (`{status: healthy|degraded|unhealthy, checks: {name: {status, latency}}, timestamp}`), so the status line alone proves
 nothing, and a `HEAD` even less. What the application wrote in free text is not kept.
 """
@@ -12,14 +13,20 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from bot.providers.faults import Refused, Unavailable
+from bot.providers.faults import Refused, Unavailable, UnavailableReason
 from bot.providers.foreign import foreign_text
 from bot.providers.http import Endpoint, ProviderHttp, Reply, checked_url
 
 TIMEOUT_S: Final = 10.0
 MAX_BYTES: Final = 256 * 1024
+PAGE_MAX_BYTES: Final = 8 * 1024 * 1024
 
 URL_SETTING: Final = "the url of the step"
+PAGE_SETTING: Final = "app_url of the service"
+BYPASS_HEADER: Final = "x-auth-bypass"
+"""An application whose emergency bypass is on sends it with every answer."""
+_CLERK_REASON: Final = "x-clerk-auth-reason"
+_SIGN_IN: Final = re.compile(r"sign[-_]?in|log[-_]?in|/auth(/|\?|$)|accounts\.|redirect_url", re.IGNORECASE)
 
 _GOOD: Final = frozenset({"healthy", "ok", "up", "pass", "passing", "operational"})
 _BAD: Final = frozenset({"degraded", "unhealthy", "error", "down", "fail", "failing", "failed", "warn", "critical"})
@@ -47,6 +54,18 @@ class HealthReading:
     duration_ms: int | None = None
 
 
+@dataclass(frozen=True)
+class Visit:
+    """What somebody without a session met. ``open``: the page itself (2xx); ``refused``: they have to sign in; ``unclear``:
+    neither can be told from ``said`` ("HTTP 500", "no answer within 10 s"). ``says_bypass`` is False also when nobody answered.
+    """
+
+    access: Literal["open", "refused", "unclear"]
+    said: str
+    answered: bool = True
+    says_bypass: bool = False
+
+
 class HealthClient:
     """Probes any application: the address comes with each call, from a runbook and its service's variables only."""
 
@@ -57,6 +76,27 @@ class HealthClient:
             timeout_s=timeout_s,
             max_bytes=max_bytes,
         )
+        self._pages = ProviderHttp(
+            Endpoint(name="The application", base_url="", base_url_setting=PAGE_SETTING),
+            timeout_s=timeout_s,
+            max_bytes=PAGE_MAX_BYTES,
+        )
+
+    async def visit(self, url: str) -> Visit:
+        """`GET` a page without a session; a redirect is not followed. Nothing of the page is kept.
+
+        Raises: ConfigError: not an http(s) address.
+        """
+        checked_url(url, setting=PAGE_SETTING)
+        try:
+            reply = await self._pages.fetch("GET", url)
+        except Unavailable as error:
+            return Visit(access="unclear", said=_silence(error.reason, self._timeout_s), answered=False)
+        except Refused as refusal:
+            return Visit(access="unclear", said=refusal.what, answered=False)
+        says_bypass = reply.headers.get(BYPASS_HEADER, "").strip().casefold() not in ("", "0", "false", "off", "no")
+        access, said = _access(reply)
+        return Visit(access=access, said=said, says_bypass=says_bypass)
 
     async def probe(self, url: str) -> HealthReading:
         """Whether the application says it is well.
@@ -73,14 +113,8 @@ class HealthClient:
         try:
             reply = await self._http.fetch("GET", url)
         except Unavailable as error:
-            words = {
-                "refused": "connection refused",
-                "timeout": f"no answer within {self._timeout_s:g} s",
-                "reset": "connection broken",
-                "tls": "no trusted TLS connection",
-            }
-            if error.reason in words:
-                return HealthReading(healthy=False, status=words[error.reason])
+            if error.reason in ("refused", "timeout", "reset", "tls"):
+                return HealthReading(healthy=False, status=_silence(error.reason, self._timeout_s))
             raise
         if reply.status == 429:
             raise Unavailable(
@@ -98,6 +132,32 @@ class HealthClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+        await self._pages.aclose()
+
+
+def _silence(reason: UnavailableReason, timeout_s: float) -> str:
+    return {
+        "refused": "connection refused",
+        "timeout": f"no answer within {timeout_s:g} s",
+        "reset": "connection broken",
+        "tls": "no trusted TLS connection",
+        "dns": "the name was not found",
+    }.get(reason, "no connection")
+
+
+def _access(reply: Reply) -> tuple[Literal["open", "refused", "unclear"], str]:
+    """Clerk's middleware answers who has no session with a redirect to the sign-in, or, to what is no page, with a 404 that it
+    gives a reason. Any other 404 may be a wrong path, any other redirect may lead to the page itself."""
+    said = f"HTTP {reply.status}"
+    if 200 <= reply.status < 300:
+        return "open", said
+    if reply.status in (401, 403):
+        return "refused", said
+    if reply.status == 404 and "protect" in reply.headers.get(_CLERK_REASON, ""):
+        return "refused", f"{said} from Clerk's middleware"
+    if 300 <= reply.status < 400 and _SIGN_IN.search(reply.headers.get("location", "")):
+        return "refused", f"{said}, sent to the sign-in"
+    return "unclear", said
 
 
 def _reading(reply: Reply, report: dict[str, Any] | None, *, healthy: bool | None) -> HealthReading:

@@ -38,6 +38,7 @@ from pydantic import SecretStr
 from bot.domain.errors import ConfigError
 from bot.providers.faults import Refused, Unanswered, Unavailable, UnavailableReason
 from bot.providers.foreign import word_of
+from bot.services.crashpoints import crashpoint
 
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_MAX_BYTES = 4 * 1024 * 1024
@@ -88,6 +89,8 @@ class Reply:
     retry_after_s: float | None
     duration_ms: int
     request: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By their names in lower case."""
 
 
 _MOST_IN_A_POOL = 8
@@ -221,16 +224,36 @@ class ProviderHttp:
             "extensions": {"trace": _hook(check)} if check else None,
         }
         given = {name: value for name, value in sent.items() if value is not None}
+        if effect:
+            crashpoint("effect.asked")
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
-                    return await self._exchange(method, url, given, request)
+                    reply = await self._exchange(method, url, given, request)
                 except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                     if effect:
                         raise
-                return await self._exchange(method, url, given, request)
+                    reply = await self._exchange(method, url, given, request)
         except (TimeoutError, httpx.TimeoutException, httpx.TransportError, httpx.InvalidURL) as error:
             raise self._no_answer(error, request, effect=effect) from error
+        if effect:
+            crashpoint("effect.answered")
+        return reply
+
+    async def listen(self, *segments: str, for_s: float, params: Params | None = None) -> Reply:
+        """A read whose answer may never end (a log that is followed): what came within ``for_s`` seconds, and not more than the
+        limit in bytes. Raises: Refused, Unavailable."""
+        url = self.url_of(*segments)
+        request = f"GET {urlsplit(url).path}"
+        longest_s = for_s + self._timeout_s
+        given = {"params": params, "timeout": httpx.Timeout(longest_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s))}
+        try:
+            async with asyncio.timeout(longest_s):
+                reply = await self._exchange("GET", url, {k: v for k, v in given.items() if v is not None}, request, for_s=for_s)
+        except (TimeoutError, httpx.TimeoutException, httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._no_answer(error, request, effect=False) from error
+        self.raise_for_status(reply, effect=False)
+        return reply
 
     async def aclose(self) -> None:
         """Close the connections; the next call would open new ones."""
@@ -238,15 +261,20 @@ class ProviderHttp:
         for pool in pools:
             await pool.client.aclose()
 
-    async def _exchange(self, method: str, url: str, given: dict[str, Any], request: str) -> Reply:
+    async def _exchange(self, method: str, url: str, given: dict[str, Any], request: str, *, for_s: float | None = None) -> Reply:
+        """``for_s``: what came until then is enough; None: all of it is read."""
         started_at = time.perf_counter()
         body = bytearray()
         async with self._lent() as client, client.stream(method, url, **given) as response:
             self._refuse_encoding(response.headers.get("content-encoding", ""), request)
             self._refuse_size(_declared_bytes(response.headers.get("content-length")), request)
-            async for chunk in response.aiter_raw():
-                body += chunk
-                self._refuse_size(len(body), request)
+            with contextlib.suppress(TimeoutError) if for_s is not None else contextlib.nullcontext():
+                async with asyncio.timeout(for_s):
+                    async for chunk in response.aiter_raw():
+                        body += chunk
+                        if for_s is not None and len(body) > self._max_bytes:
+                            break
+                        self._refuse_size(len(body), request)
             return Reply(
                 status=response.status_code,
                 content_type=response.headers.get("content-type", ""),
@@ -254,6 +282,7 @@ class ProviderHttp:
                 retry_after_s=self._wait_of(response.headers),
                 duration_ms=round((time.perf_counter() - started_at) * 1000),
                 request=request,
+                headers={name.lower(): value for name, value in response.headers.items()},
             )
 
     def _wait_of(self, headers: Mapping[str, str]) -> float | None:
@@ -452,6 +481,11 @@ def guarded(check: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _GUARD.reset(token)
+
+
+def current_guard() -> Callable[[], None] | None:
+    """What ``guarded`` set, for clients that speak something else than HTTP."""
+    return _GUARD.get()
 
 
 def _hook(before_sending: Callable[[], None]) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:

@@ -13,11 +13,18 @@ from pydantic import SecretStr
 
 from bot.domain.errors import NotConfiguredError
 from bot.providers.clerk import ClerkClient
+from bot.providers.clerk_frontend import ClerkFrontend, PublishableKey
+from bot.providers.clerk_webhook import WebhookProbe
 from bot.providers.config import (
+    APPLICATION_SWITCH_TOKEN,
+    APPLICATION_SWITCH_URL,
+    CLERK_PUBLISHABLE_KEY,
     CLERK_SECRET_KEY,
     CLERK_STATUS_URL,
+    DATABASE_URL,
     PAGERDUTY_API_TOKEN,
     PAGERDUTY_ROUTING_KEY,
+    SMTP_URL,
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
     VERCEL_TOKEN,
@@ -28,7 +35,10 @@ from bot.providers.status_page import StatusPageClient
 from bot.providers.vercel import VercelClient
 
 if TYPE_CHECKING:  # imported when they are configured: an idle process without them need not carry them
+    from bot.providers.app_database import AppDatabase
+    from bot.providers.application import ApplicationSwitch
     from bot.providers.pagerduty import PagerDutyEvents, PagerDutyRest
+    from bot.providers.smtp import MailClient
     from bot.providers.twilio import TwilioClient
 
 
@@ -42,11 +52,14 @@ class Providers:
     def __init__(self, config: ProviderConfig) -> None:
         self.config = config
         self._clerk: ClerkClient | None = None
+        self._clerk_frontend: ClerkFrontend | None = None
+        self._clerk_webhook: WebhookProbe | None = None
         self._vercel: VercelClient | None = None
         self._health: HealthClient | None = None
         self._pagerduty_events: PagerDutyEvents | None = None
         self._pagerduty_rest: PagerDutyRest | None = None
         self._twilio: TwilioClient | None = None
+        self._application_switch: ApplicationSwitch | None = None
         self._status_pages: dict[str, StatusPageClient] = {}
 
     def clerk(self) -> ClerkClient:
@@ -55,6 +68,24 @@ class Providers:
             secret_key = _needed(self.config.clerk_secret_key, "Clerk", CLERK_SECRET_KEY)
             self._clerk = ClerkClient(secret_key, api_url=self.config.clerk_api_url)
         return self._clerk
+
+    def clerk_frontend(self) -> ClerkFrontend:
+        """Raises: NotConfiguredError without NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY, ConfigError when that is none."""
+        if self._clerk_frontend is None:
+            key = self.config.clerk_publishable_key
+            if not key:
+                raise NotConfiguredError(
+                    f"Clerk's Frontend API is not known and was not asked; set {CLERK_PUBLISHABLE_KEY}",
+                    setting=CLERK_PUBLISHABLE_KEY,
+                )
+            self._clerk_frontend = ClerkFrontend(PublishableKey.parse(key), api_url=self.config.clerk_frontend_api_url)
+        return self._clerk_frontend
+
+    def clerk_webhook(self) -> WebhookProbe:
+        """The probe of an application's webhook endpoint; without a signing secret it knocks unsigned only."""
+        if self._clerk_webhook is None:
+            self._clerk_webhook = WebhookProbe(self.config.clerk_webhook_signing_secret)
+        return self._clerk_webhook
 
     def vercel(self) -> VercelClient:
         """Raises: NotConfiguredError without VERCEL_TOKEN."""
@@ -105,6 +136,31 @@ class Providers:
             self._twilio = TwilioClient(account_sid or "", token, api_url=self.config.twilio_api_url)
         return self._twilio
 
+    def mail(self) -> MailClient:
+        """It keeps no connection. Raises: NotConfiguredError without SMTP_URL, ConfigError when it or the sender is wrong."""
+        url = _needed(self.config.smtp_url, "Mail", SMTP_URL)
+        from bot.providers.smtp import MailClient
+
+        return MailClient(url, self.config.smtp_from)
+
+    def app_database(self) -> AppDatabase:
+        """It keeps no connection. Raises: NotConfiguredError without DATABASE_URL, ConfigError when it cannot be read."""
+        url = _needed(self.config.database_url, "The application's database", DATABASE_URL)
+        from bot.providers.app_database import AppDatabase
+
+        return AppDatabase(url)
+
+    def application_switch(self) -> ApplicationSwitch:
+        """Raises: NotConfiguredError without APPLICATION_SWITCH_URL and APPLICATION_SWITCH_TOKEN."""
+        if self._application_switch is None:
+            url = self.config.application_switch_url
+            unset = APPLICATION_SWITCH_TOKEN if url else APPLICATION_SWITCH_URL
+            token = _needed(self.config.application_switch_token if url else None, "The application's switch", unset)
+            from bot.providers.application import ApplicationSwitch
+
+            self._application_switch = ApplicationSwitch(url or "", token)
+        return self._application_switch
+
     def _unset_of_twilio(self) -> str:
         return TWILIO_AUTH_TOKEN if self.config.twilio_account_sid else TWILIO_ACCOUNT_SID
 
@@ -112,15 +168,20 @@ class Providers:
         """Close every connection. A client asked for afterwards is a new one."""
         clients: list[_Closable | None] = [
             self._clerk,
+            self._clerk_frontend,
+            self._clerk_webhook,
             self._vercel,
             self._health,
             self._pagerduty_events,
             self._pagerduty_rest,
             self._twilio,
+            self._application_switch,
             *self._status_pages.values(),
         ]
         self._clerk = self._vercel = self._health = None
+        self._clerk_frontend = self._clerk_webhook = None
         self._pagerduty_events = self._pagerduty_rest = self._twilio = None
+        self._application_switch = None
         self._status_pages = {}
         for client in clients:
             if client is not None:

@@ -46,6 +46,8 @@ class User:
     color: str = "4a154b"
     tz: str = "Europe/Berlin"
     team_id: str = TEAM_ID
+    is_owner: bool = False
+    """The primary owner of the workspace; Slack shows them as an admin too."""
 
     def as_slack(self, *, with_email: bool, at: float) -> Json:
         """The user object of users.info at a moment (epoch seconds); the address only for apps with ``users:read.email``.
@@ -79,9 +81,9 @@ class User:
             "tz_label": tz_label,
             "tz_offset": tz_offset,
             "profile": profile,
-            "is_admin": False,
-            "is_owner": False,
-            "is_primary_owner": False,
+            "is_admin": self.is_owner,
+            "is_owner": self.is_owner,
+            "is_primary_owner": self.is_owner,
             "is_restricted": self.is_guest,
             "is_ultra_restricted": False,
             "is_bot": self.is_bot,

@@ -25,7 +25,7 @@ _PEOPLE = (
     ),
     User(ONCALL, "oncall", "On-call engineer", "Primary on-call", "oncall@example.com", color="e01e5a"),
     User(LEAD, "engineering-lead", "Engineering lead", "Engineering lead", "lead@example.com", color="ecb22e"),
-    User(CTO, "cto", "CTO", "Chief technology officer", "cto@example.com", color="611f69"),
+    User(CTO, "cto", "CTO", "Chief technology officer", "cto@example.com", color="611f69", is_owner=True),
     User(GUEST, "guest", "Guest", "Contractor", "guest@example.net", is_guest=True, color="868686"),
 )
 _MEMBERS = (BOT_USER_ID, DEVELOPER, SUPPORT, ONCALL, LEAD, CTO)

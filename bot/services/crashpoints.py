@@ -64,6 +64,8 @@ POINTS: Mapping[str, str] = MappingProxyType(
         **{f"posted.{kind}": f"Slack took the message {kind}; that is not recorded" for kind in _POSTED},
         **{f"redrawn.{kind}": f"Slack took the new drawing of {kind}; that is not recorded" for kind in _REDRAWN},
         "page.opened": "the direct message is open; nothing is in it",
+        "effect.asked": "a call that changes something at a provider is about to leave",
+        "effect.answered": "a provider did what it was asked for; that is not recorded",
         "page.accepted": "somebody's Slack, phone or mailbox took the page; that is not recorded",
     }
 )

@@ -38,6 +38,8 @@ TIER_OF = {
     "conversations.open": 3,
     "conversations.replies": 3,
     "conversations.setTopic": 2,
+    "files.completeUploadExternal": 4,
+    "files.getUploadURLExternal": 4,
     "usergroups.list": 2,
     "usergroups.users.list": 2,
     "users.info": 4,

@@ -27,6 +27,7 @@ from bot.services.worker import HEAD_START_S, Performed
 from bot.slack.blocks.parts import escape
 from bot.slack.client import SlackApi
 from bot.slack.drawing import Draw, Drawn
+from bot.slack.files import name_of, share_once, text_of, title_of
 from bot.slack.people import People
 from bot.slack.posting import opaque_key, post_once, redraw
 
@@ -154,12 +155,20 @@ class _Reconciliation:
 
     async def _inside(self, messages: Sequence[RoomMessage], channel_id: str) -> None:
         """The messages of the room. Nothing comes before the checklist, also when a crash has delayed it."""
-        checklist, *others = messages
+        checklist, *others = [message for message in messages if not message.under]
+        replies = [message for message in messages if message.under]
+
+        async def whole(message: RoomMessage) -> None:
+            await self._message(message, channel_id)
+            for reply in replies:
+                if reply.under == message.key:
+                    await self._message(reply, channel_id)
+
         if checklist.key in self._record.messages:
-            await _all([self._message(message, channel_id) for message in messages])
+            await _all([whole(message) for message in (checklist, *others)])
         else:
-            await self._message(checklist, channel_id)
-            await _all([self._message(message, channel_id) for message in others])
+            await whole(checklist)
+            await _all([whole(message) for message in others])
 
     # -- the channel -----------------------------------------------------------------------------------------------
 
@@ -218,6 +227,11 @@ class _Reconciliation:
 
     async def _message(self, message: RoomMessage, room_id: str) -> None:
         place = self._place(message, room_id)
+        if message.under and message.under not in self._record.messages:
+            return  # Slack refused the message that it belongs to
+        if message.kind is MessageKind.FILE:
+            await self._file(message, place)
+            return
         parts = list(self._tools.draw(message, self._incident))
         while f"{message.key}:{len(parts) + 1}" in self._record.messages:  # it was longer once
             parts.append(Drawn(text="(continued above)", blocks=(_empty_block(),)))
@@ -253,18 +267,44 @@ class _Reconciliation:
                     key=opaque_key(self._incident.id, key),
                     look_first=self._look_first,
                     since=self._incident.opened.at,
-                    thread_ts=message.thread_ts,
+                    thread_ts=self._record.messages[message.under].ts if message.under else message.thread_ts,
                 )
         except PermanentError as error:
-            gone = error.code in _NEVER or (message.place is not Place.INCIDENTS and error.code in _NOT_HERE)
-            if not gone:
-                raise
-            await self._refused(key, error)
+            await self._refused_for_good(message, key, error)
             return
         crashpoint("redrawn" if sent else "posted", message.kind)
         channel = sent.channel_id if sent else channel_id
         self._record.messages[key] = SentMessage(channel_id=channel, ts=ts, drawn=drawn.digest)
         await self._save()
+
+    async def _file(self, message: RoomMessage, channel_id: str) -> None:
+        """Share the result of a run in its thread, once: what is in a file never changes."""
+        run = self._incident.runs[message.about]
+        if run.outcome is None or message.key in self._record.refused or message.key in self._record.messages:
+            return
+        try:
+            await share_once(
+                self._slack,
+                channel_id=channel_id,
+                thread_ts=self._record.messages[message.under].ts,
+                name=name_of(self._incident, message.key),
+                title=title_of(run, run.outcome),
+                text=text_of(run),
+                look_first=self._look_first,
+            )
+        except PermanentError as error:
+            await self._refused_for_good(message, message.key, error)
+            return
+        crashpoint("posted", message.kind)
+        self._record.messages[message.key] = SentMessage(channel_id=channel_id, ts="", drawn="file")
+        await self._save()
+
+    async def _refused_for_good(self, message: RoomMessage, key: str, error: PermanentError) -> None:
+        """Remember that a message cannot be there. Raises: ``error`` when somebody may mend it."""
+        gone = error.code in _NEVER or (message.place is not Place.INCIDENTS and error.code in _NOT_HERE)
+        if not gone:
+            raise error
+        await self._refused(key, error)
 
     async def _forget_drawing(self, key: str) -> None:
         """Record that nobody knows what a message shows, before that is so: after a crash in between, a state that looks as the

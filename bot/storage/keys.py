@@ -16,10 +16,13 @@ scripts build the same names from the prefix; the table below is the documentati
     {muster:T1}:due                 sorted set of task ids by the moment (ms) from which they may be claimed
     {muster:T1}:task:<id>           hash: payload, kind, state, due, attempt, asked, token, owner, claimed_at
     {muster:T1}:fence               counter of fencing tokens
-    {muster:T1}:bucket:<name>       a rate limit of Slack: the moment (ms) at which the bucket is full again; …:paused until when
+    {muster:T1}:bucket:<name>       a rate limit: the moment (ms) at which the bucket is full again; …:paused until when
     {muster:T1}:covers              list of who said that they take over for whom (JSON, ``bot.domain.duty.Cover``); expires
     {muster:T1}:audit               what the last audit left for the next one (JSON, ``bot.services.audit.AuditRecord``)
     {muster:T1}:canary:<run>        list of what became of a test page (JSON, ``bot.services.canary.Note``); expires
+    {muster:T1}:job:<incident>:<run>:notes  hash of what a long run noted (JSON); with the next two it expires
+    {muster:T1}:job:<incident>:<run>:queue  sorted set of what it still has to do, in its order
+    {muster:T1}:job:<incident>:<run>:ended  hash of how each item ended
     {muster:T1}:ping                written by /readyz, to see that writing works
     {muster:T1}:clock:offset        ms added to Redis TIME; only the sandbox and tests set it
 """

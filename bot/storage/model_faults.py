@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bot.domain.escalation import EMAIL_PATTERN, PHONE_PATTERN, SLACK_NAME_PATTERN
+from bot.domain.policy import ACCOUNT_PATTERN, WHO_PATTERN
 from bot.domain.runbook import ACTION_NAME_PATTERN
 from bot.domain.scalars import ID_PATTERN
 from bot.domain.service import VARIABLE_NAME_PATTERN
@@ -32,6 +33,11 @@ _PATTERNS = {
         "write @handle in quotes, or a member id like U012ABCDEF",
     ),
     PHONE_PATTERN: ("is not an international phone number", "write it with + and the country code, +15551234567"),
+    WHO_PATTERN: (
+        "is neither a circle nor a group nor a person",
+        "write everyone, responders, admins, \"@group\", a group's or member's id (S…, U…), or an e-mail address",
+    ),
+    ACCOUNT_PATTERN: ("is not the id of an account", "write it as the provider does, for example user_2abc"),
     EMAIL_PATTERN: ("is not an e-mail address", "write name@host"),
     ACTION_NAME_PATTERN: ("is not the name of an action", "write <system>.<verb>, for example clerk.status"),
     VARIABLE_NAME_PATTERN: (

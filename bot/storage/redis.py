@@ -102,7 +102,7 @@ class RedisStore:
         self._clock = clock
         self._travel = "1" if time_travel else "0"
         self._scripts = {
-            name: client.register_script(_script(name, timed=timed))
+            name: client.register_script(read_script(name, timed=timed))
             for name, timed in (
                 ("commit", True),
                 ("claim", True),
@@ -216,11 +216,11 @@ class RedisStore:
 
     # -- TaskStore -------------------------------------------------------------------------------------------------
 
-    async def claim(self, *, most: int, lease_ms: int) -> Claimed:
-        """See ``TaskStore.claim``."""
+    async def claim(self, *, most: int, lease_ms: int, only: Sequence[str] = ()) -> Claimed:
+        """See ``TaskStore.claim``; ``only``: of these ids, for who does one thing and leaves the rest to the replicas."""
         asked_at = time.monotonic()
         ends_at = asked_at + lease_ms / 1000
-        now, following, *rows = await self._run("claim", [self._owner, most, lease_ms, self._travel], writes=True)
+        now, following, *rows = await self._run("claim", [self._owner, most, lease_ms, self._travel, *only], writes=True)
         self._clock.see(int(now))
         loaded = [(row[0], _load_task(row, Lease(ends_at, asked_at)) if row[1] else None) for row in rows]
         return Claimed(
@@ -350,22 +350,30 @@ class RedisStore:
         return await self._ask(self._scripts[name](keys=[self._prefix], args=list(arguments)), writes=writes)
 
     async def _ask(self, request: Awaitable[Any] | Any, *, writes: bool = False) -> Any:
-        try:
-            return await request
-        except RedisTimeoutError as error:
-            if writes:
-                raise UnknownOutcome("Redis did not answer in time; the write may have been applied") from error
-            raise TemporaryError("Redis did not answer in time") from error
-        except BusyLoadingError as error:
-            raise TemporaryError("Redis is still reading its data from the disk; it answers by itself when it has") from error
-        except RedisConnectionError as error:
-            if writes and not _never_sent(error):
-                raise UnknownOutcome("the connection to Redis broke; the write may have been applied") from error
-            raise TemporaryError("Redis cannot be reached; check REDIS_URL and that the server runs") from error
-        except ResponseError as error:
-            raise TemporaryError(f"Redis refused the request: {str(error)[:200]}") from error
-        except RedisError as error:
-            raise TemporaryError(f"Redis failed: {str(error)[:200]}") from error
+        return await ask(request, writes=writes)
+
+
+async def ask(request: Awaitable[Any] | Any, *, writes: bool = False) -> Any:
+    """The answer to ``request``, with the vendor's errors translated; ``writes`` says that it changes something.
+
+    Raises: TemporaryError when it was certainly not done, UnknownOutcome when a write was not answered.
+    """
+    try:
+        return await request
+    except RedisTimeoutError as error:
+        if writes:
+            raise UnknownOutcome("Redis did not answer in time; the write may have been applied") from error
+        raise TemporaryError("Redis did not answer in time") from error
+    except BusyLoadingError as error:
+        raise TemporaryError("Redis is still reading its data from the disk; it answers by itself when it has") from error
+    except RedisConnectionError as error:
+        if writes and not _never_sent(error):
+            raise UnknownOutcome("the connection to Redis broke; the write may have been applied") from error
+        raise TemporaryError("Redis cannot be reached; check REDIS_URL and that the server runs") from error
+    except ResponseError as error:
+        raise TemporaryError(f"Redis refused the request: {str(error)[:200]}") from error
+    except RedisError as error:
+        raise TemporaryError(f"Redis failed: {str(error)[:200]}") from error
 
 
 def _never_sent(error: RedisConnectionError) -> bool:
@@ -377,7 +385,8 @@ def _never_sent(error: RedisConnectionError) -> bool:
     return " connecting to " in str(error) or "No connection available" in str(error)
 
 
-def _script(name: str, *, timed: bool) -> str:
+def read_script(name: str, *, timed: bool) -> str:
+    """The text of a script of ``bot/storage/lua``; ``timed``: with ``now_ms`` before it."""
     folder = resources.files("bot.storage") / "lua"
     text = (folder / f"{name}.lua").read_text(encoding="utf-8")
     return (folder / "now.lua").read_text(encoding="utf-8") + text if timed else text

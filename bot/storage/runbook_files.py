@@ -3,7 +3,7 @@
     services.yml    the services and their variables
     contacts.yml    our contacts, teams and rotations, external contacts, the escalation policies
     severities.yml  what SEV1 to SEV4 mean and promise
-    policy.yml      what trigger phrases do; may be left out
+    policy.yml      what trigger phrases do, who may what; may be left out
     <folder>/*.yml  the runbooks, in any sub-folder but templates/
 
 Called at start-up, on a reload and by `muster check`. Nothing here raises for what is wrong with a file, and a faulty
@@ -32,9 +32,10 @@ from bot.domain.escalation import (
     Rotation,
     Team,
 )
-from bot.domain.policy import DEFAULT_PERMISSIONS, ActionPolicy, Permission
+from bot.domain.policy import ACCOUNT_PATTERN, DEFAULT_PERMISSIONS, WHO_PATTERN, ActionPolicy, Permission
 from bot.domain.reach import configured_ways
 from bot.domain.runbook import Runbook
+from bot.domain.scalars import WholeNumber
 from bot.domain.service import Service
 from bot.domain.severity import Severity, SeverityPolicy
 from bot.storage.escalation_rules import (
@@ -47,6 +48,7 @@ from bot.storage.escalation_rules import (
 from bot.storage.findings import Actions, Finding, IsSet, Surroundings
 from bot.storage.model_faults import build, fault_of
 from bot.storage.phrase_rules import Place, phrases_together
+from bot.storage.policy_rules import policy_findings
 from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, find_runbooks
 from bot.storage.runbook_rules import check_runbook, repeated
 from bot.storage.runbook_variables import (
@@ -100,14 +102,8 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Who = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(everyone|responders|admins|@[a-z0-9._-]{1,80}|[SUW][A-Z0-9]{2,30}|[^\s@<>]{1,64}@[^\s@<>]{1,190}\.[^\s@<>]{2,60})$"
-    ),
-]
-"""A circle, a user group ("@sre", "S0…"), a user ("U0…"), or an e-mail address."""
-AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+:-]{0,99}$")]
+Who = Annotated[str, StringConstraints(pattern=WHO_PATTERN)]
+AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_PATTERN)]
 _Allowed = Annotated[
     tuple[Who, ...], BeforeValidator(_several, json_schema_input_type=Who | list[Who]), Field(min_length=1, max_length=50)
 ]
@@ -140,13 +136,15 @@ class PolicyFile(BaseModel):
     on_phrase: OnPhrase = "auto"
     default_severity: Severity = Severity.SEV3
     permissions: Permissions = Permissions()
-    admins: tuple[Who, ...] = ()
+    admins: Annotated[
+        tuple[Who, ...], BeforeValidator(_several, json_schema_input_type=Who | list[Who]), Field(max_length=50)
+    ] = ()
     """Who may do what is left to `admins`; without a name, the owners and admins of the Slack workspace."""
     approval_expires: DurationS = 900
     """How long a preview can be confirmed."""
     break_glass_after: DurationS = 300
     """How long a second person is waited for before whoever asked may go on alone, with a reason."""
-    most_accounts: int = Field(default=1_000, ge=1, le=1_000_000, strict=True)
+    most_accounts: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 1_000
     """The most accounts that one action may hit."""
     protected_accounts: tuple[AccountId, ...] = ()
     """Accounts that no action may hit: service users, the last administrator."""
@@ -252,7 +250,7 @@ class _Loading:
         services = self._services()
         contacts = self._contacts()
         severities = self._severities()
-        policy = self._file(POLICY, PolicyFile) if os.path.lexists(self.folder / POLICY) else None
+        policy = self._policy()
         around = self._surroundings(services, contacts)
         self._check_contacts(contacts, around)
         self._check_severities(severities, around)
@@ -332,6 +330,13 @@ class _Loading:
             return None
         document, content = read
         return document, {severity: getattr(content, severity.value) for severity in Severity}
+
+    def _policy(self) -> tuple[Document, PolicyFile] | None:
+        """None: there is none, which is allowed, or it cannot be read."""
+        read = self._file(POLICY, PolicyFile) if os.path.lexists(self.folder / POLICY) else None
+        if read is not None:
+            self._find(read[0], policy_findings(read[1].actions()))
+        return read
 
     def _surroundings(self, services: Sequence[Service] | None, contacts: tuple[Document, ContactsFile] | None) -> Surroundings:
         content = contacts[1] if contacts else None

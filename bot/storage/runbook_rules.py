@@ -222,6 +222,8 @@ def _parameter(path: YamlPath, item: Diagnostic | Step, detail: ErrorDetails, mo
             name = detail["loc"][-1]
             message = f"the diagnostic “{item.id}” does not say `{name}`, which {item.run} needs"
             yield Finding(path=path, message=message, remedy=f"add it: `with: {{{name}: …}}`")
+    elif not detail["loc"] and isinstance(item, Step):
+        return  # what the parameters must be together is judged when the form has given the others
     elif "${" not in str(detail["input"]):  # a variable that is not set has its own fault or warning
         yield Finding(path=(*path, "with"), detail=detail, model=model)
 

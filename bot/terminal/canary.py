@@ -31,13 +31,12 @@ from bot.services.ports import Commit
 from bot.settings import Settings, load_settings
 from bot.slack.client import SlackApi, make_client, make_session
 from bot.slack.workspace import introduce
-from bot.storage.keys import prefix
 from bot.storage.redis import WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
+from bot.terminal.joining import workspaces
 
 EXPECTED = (MusterError,)
 
 LOOK_EVERY_S = 0.1
-MOST_SCANS = 200
 START = "start muster serve, or see whether this is its Redis (REDIS_URL, MUSTER_DATA_DIR)"
 
 
@@ -199,7 +198,7 @@ async def _workspace_id(settings: Settings, client: Redis) -> str:
     Raises: ConfigError when there is none, TemporaryError when Redis cannot be asked.
     """
     try:
-        found = await _workspaces(client)
+        found = await workspaces(client)
     except (RedisError, OSError) as error:
         if settings.redis_url is None:
             raise ConfigError(f"no Muster runs on {settings.muster_data_dir.absolute()}; {START}") from error
@@ -216,15 +215,3 @@ async def _workspace_id(settings: Settings, client: Redis) -> str:
         token = settings.slack_bot_token.get_secret_value()
         workspace = await introduce(SlackApi(make_client(session, token=token, base_url=settings.slack_api_url)))
     return workspace.team_id
-
-
-async def _workspaces(client: Redis) -> list[str]:
-    before, _, after = prefix("*").partition("*")
-    found: set[str] = set()
-    cursor = 0
-    for _ in range(MOST_SCANS):
-        cursor, keys = await client.scan(cursor, match=f"{before}*{after}format", count=1_000)
-        found.update(str(key).removeprefix(before).removesuffix(f"{after}format") for key in keys)
-        if cursor == 0:
-            break
-    return sorted(found)

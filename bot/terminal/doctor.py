@@ -25,7 +25,7 @@ from bot.logs import configure_logging, get_logger
 from bot.providers.table import Providers
 from bot.settings import ENV_FILE_VARIABLE, Settings, inspect_settings
 from bot.slack.client import SlackApi, make_client, make_session
-from bot.terminal.doctor_people import check_people, check_rotations
+from bot.terminal.doctor_people import check_people, check_permissions, check_rotations
 from bot.terminal.doctor_providers import check_clerk, check_health, check_status_page, check_vercel, unused_settings
 from bot.terminal.doctor_slack import SlackLook, check_incidents_channel, check_scopes, check_token, check_traffic
 from bot.terminal.doctor_store import check_store, while_redis_is_away
@@ -119,6 +119,7 @@ def _people_checks(slack: SlackLook, providers: Providers, catalog: Catalog | No
         return [_Check("contacts", lambda: _said([warn("contacts", "not checked", "mend the files first")]))]
     return [
         _Check("contacts", lambda: check_people(slack, catalog)),
+        _Check("permissions", lambda: check_permissions(slack, catalog)),
         _Check("rotations", lambda: check_rotations(providers, catalog), ("PAGERDUTY_API_TOKEN", "PAGERDUTY_API_URL")),
     ]
 

@@ -1,5 +1,5 @@
 """Who can be paged: every contact looked up in the workspace, who is on which level and on duty now, what is said when nobody
-answers. Whether the other ways work is in ``doctor_ways``."""
+answers; and whom policy.yml names. Whether the other ways work is in ``doctor_ways``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from bot.domain.durations import format_duration
 from bot.domain.duty import hole_until, next_handover, on_duty
 from bot.domain.errors import MusterError, PermanentError
 from bot.domain.escalation import Condition, Contact, EscalationPolicy, Level, Rotation, Way, resolve_policy
+from bot.domain.policy import ADMINS, EVERYONE, RESPONDERS, ActionPolicy, Permission
 from bot.domain.reach import BY, gaps, in_use, people_of, usable_ways
 from bot.providers.table import Providers
-from bot.slack.people import People
+from bot.slack.people import GROUP_FRESH_S, People
+from bot.slack.permissions import is_group
 from bot.terminal.doctor_slack import SlackLook, after_the_token
 from bot.terminal.findings import Finding, fault, from_error, ok, warn
 
 CONTACTS_FILE = "runbooks/contacts.yml"
+POLICY_FILE = "runbooks/policy.yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,50 @@ async def check_people(slack: SlackLook, catalog: Catalog) -> list[Finding]:
 async def check_rotations(providers: Providers, catalog: Catalog) -> list[Finding]:
     """Who is on duty in each rotation now, and when that changes; a hole is a warning."""
     return [await _rotation_finding(providers, catalog, rotation) for rotation in catalog.rotations.values()]
+
+
+async def check_permissions(slack: SlackLook, catalog: Catalog) -> list[Finding]:
+    """Everybody whom policy.yml names is in Slack, and somebody is an admin. Who is not found has no right by that name."""
+    policy = catalog.policy
+    named = {name for permission in Permission for name in policy.allowed(permission)} | set(policy.admins)
+    try:
+        api, _ = await slack.require()
+    except MusterError:
+        return [after_the_token("permissions")]
+    people = People(api)
+    try:
+        problems = [found for name in sorted(named) if (found := await _named_in_policy(people, name, policy))]
+    except MusterError as error:
+        return [warn("permissions", f"not looked up in Slack: {error}", "run muster doctor again")]
+    if problems:
+        return problems
+    count = len(named - {EVERYONE, RESPONDERS, ADMINS})
+    return [
+        ok("permissions", f"all {count} that {POLICY_FILE} names are in Slack" if count else "by the room and by being an admin")
+    ]
+
+
+async def _named_in_policy(people: People, name: str, policy: ActionPolicy) -> Finding | None:
+    """What is wrong with a name. Raises: MusterError when Slack cannot be asked; that nobody is found is an answer."""
+    remedy = f"correct it in {POLICY_FILE}"
+    if name == ADMINS:
+        if policy.admins or any(person.is_admin for person in await people.everybody()):
+            return None
+        return warn("permissions", "Slack shows no owner and no admin", f"name admins in {POLICY_FILE}")
+    if name in (EVERYONE, RESPONDERS):
+        return None
+    try:
+        if is_group(name):
+            empty = not await people.members(name, read_since=people.now() - GROUP_FRESH_S)
+            return warn("permissions", f"the user group {name} is empty", "put people into it in Slack") if empty else None
+        (user_id,) = await people.resolve(name)
+        person = await people.get(user_id)
+    except PermanentError as error:
+        return warn("permissions", f"{name}: {error}", remedy)
+    if person.is_gone or person.is_bot or person.is_guest:
+        kind = "a bot" if person.is_bot else "deactivated" if person.is_gone else "a guest"
+        return warn("permissions", f"{name} is {kind} in Slack, and may nothing", remedy)
+    return None
 
 
 def _in_two(gap: str) -> tuple[str, str]:

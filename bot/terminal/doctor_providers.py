@@ -26,7 +26,6 @@ UNUSED: Mapping[str, str] = {
     "prometheus_url": "no metrics are read",
     "kubeconfig": "no cluster is looked at",
     "authos_token": "AuthOS is not asked",
-    "database_url": "the application's database is not looked at",
 }
 """Settings that are declared and that nothing of this version reads; a test compares it with the code."""
 

@@ -11,9 +11,9 @@ import smtplib
 import ssl
 
 from bot.domain.errors import ConfigError, MusterError, TemporaryError
-from bot.notify.email import EmailWay, MailServer, parse_server
 from bot.providers.config import PAGERDUTY_API_TOKEN, PAGERDUTY_ROUTING_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_FROM
 from bot.providers.http import tls_context
+from bot.providers.smtp import MailClient, MailServer
 from bot.providers.table import Providers
 from bot.settings import Settings
 from bot.terminal.findings import Finding, fault, from_error, ok, warn
@@ -74,8 +74,7 @@ async def check_mail(settings: Settings) -> list[Finding]:
     if settings.smtp_url is None:
         return [ok("mail", "not configured, nobody gets a mail (set SMTP_URL to use it)")]
     try:
-        EmailWay(settings.smtp_url, settings.smtp_from, namespace="muster")
-        server = parse_server(settings.smtp_url)
+        server = MailClient(settings.smtp_url, settings.smtp_from).server
     except ConfigError as error:
         name, _, message = str(error).partition(": ")
         return from_error(name, ConfigError(message))

@@ -22,10 +22,31 @@ def test_the_actions_of_this_version() -> None:
     actions = load_actions()
     assert {name: spec.risk.value for name, spec in actions.items()} == {
         "clerk.status": "read",
+        "clerk.jwks": "read",
+        "clerk.keys": "read",
+        "clerk.latency": "read",
+        "clerk.webhook_probe": "read",
+        "clerk.verify_rotation": "read",
+        "clerk.find_user": "read",
         "clerk.list_sessions": "read",
+        "clerk.suspicious_sessions": "read",
         "clerk.revoke_sessions": "change",
+        "clerk.ban_user": "destructive",
+        "clerk.unban_user": "change",
+        "clerk.require_password_reset": "destructive",
+        "clerk.withdraw_password_reset": "change",
+        "clerk.restrict_sign_up": "destructive",
+        "clerk.restore_sign_up": "change",
+        "clerk.block_identifier": "change",
+        "clerk.unblock_identifier": "change",
+        "clerk.revoke_everywhere": "destructive",
         "http.health": "read",
         "vercel.env": "read",
+        "application.pause_webhooks": "change",
+        "application.resume_webhooks": "change",
+        "application.check_users": "read",
+        "application.resync_users": "destructive",
+        "application.export_table": "change",
     }
 
 

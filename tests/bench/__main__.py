@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from tests.bench import acks, calls, dispatch, memory, messages, opening, pages, phrases, terminal, timers
+from tests.bench import acks, bulk, calls, dispatch, memory, messages, opening, pages, phrases, terminal, timers
 
 BENCHES: dict[str, Callable[[bool], Awaitable[str]]] = {
     "opening": opening.measure,
@@ -20,6 +20,7 @@ BENCHES: dict[str, Callable[[bool], Awaitable[str]]] = {
     "timers": timers.measure,
     "pages": pages.measure,
     "calls": calls.measure,
+    "bulk": bulk.measure,
     "memory": memory.measure,
     "terminal": terminal.measure,
 }

@@ -104,6 +104,7 @@ async def _tools() -> AsyncIterator[Tools]:
             clock=nobody,
             slack=slack,
             people=nobody,
+            permissions=nobody,
             answers=nobody,
             actions={},
             team_id=TEAM_ID,

@@ -17,8 +17,10 @@ from pydantic import SecretStr
 
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.escalation import Contact, Way
-from bot.notify.email import EmailWay, message_id_of, message_of, parse_server
+from bot.notify.email import EmailWay, message_of
 from bot.providers.http import tls_context
+from bot.providers.mail_text import message_id_of
+from bot.providers.smtp import MailClient, parse_server
 from bot.services.desk import FencedError
 from bot.services.ports import Accepted, Followed, Lease
 from tests.notify.conftest import CONTACT, summons
@@ -235,7 +237,7 @@ async def test_without_starttls_nothing_is_said_to_another_machine(server: Fault
     """Only the own machine may be spoken to in the clear; here it is one that is not taken for it."""
     await server.start()
     way = way_to(server)
-    object.__setattr__(vars(way)["_server"], "may_be_plain", False)
+    object.__setattr__(vars(way)["_client"].server, "may_be_plain", False)
     with pytest.raises(PermanentError, match="offers no STARTTLS"):
         await way.send(summons())
     assert not any(line.upper().startswith(("AUTH", "MAIL")) for line in server.conversation)
@@ -283,9 +285,7 @@ def test_a_wrong_url_is_named_and_not_repeated(url: str) -> None:
 def test_the_sender() -> None:
     """SMTP_FROM, or the user of SMTP_URL when that is an address."""
     url = SecretStr("smtp://bot%40example.com:p@127.0.0.1")
-    assert message_of(summons(), sender=vars(EmailWay(url, None, namespace="m"))["_sender"], namespace="m")["From"] == (
-        "Muster <bot@example.com>"
-    )
+    assert message_of(summons(), sender=MailClient(url, None).sender, namespace="m")["From"] == ("Muster <bot@example.com>")
     for bare in ("smtp://apikey:p@127.0.0.1", "smtp://127.0.0.1"):
         with pytest.raises(ConfigError, match="SMTP_FROM: is not set"):
             EmailWay(SecretStr(bare), None, namespace="m")

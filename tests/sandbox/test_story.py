@@ -132,7 +132,7 @@ async def test_a_revoke_is_previewed_approved_and_done(windows: DemoWindows, san
     await expect(room_name(page)).to_be_visible()
     card = card_of(page)
     await expect(card).to_contain_text("Security incident")
-    await step_of(card, "Revoke all sessions for affected users", "Run…").click()
+    await step_of(card, "Of one user", "Run…").click()
 
     form = page.get_by_role("dialog")
     user = form.get_by_role("textbox")

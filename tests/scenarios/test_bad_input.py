@@ -161,7 +161,8 @@ async def ask(stage: Stage, step: str, user_id: str) -> Any:
     room = await stage.room()
     await stage.click("developer", room.name, stage.card(room.name), "run_step", block_id=f"do:{step}")
     view = (await stage.wait(lambda: stage.workspace.views("developer"), "the form"))[-1]
-    sent = await stage.workspace.submit_view("developer", view["id"], {"param:user_id": {"value": user_id}})
+    name = "who" if step == "find" else "user_id"
+    sent = await stage.workspace.submit_view("developer", view["id"], {f"param:{name}": {"value": user_id}})
     assert sent.ok, sent
     return room
 
@@ -173,7 +174,7 @@ async def test_a_clerk_that_misbehaves_makes_a_run_unknown(stage: Stage, fault: 
     """The result says so, with the remedy; the step is not ticked."""
     stage.world.set("clerk_api", fault)
     stage.world.clerk.retry_after_s = 0
-    room = await ask(stage, "identify", "user_2demo")
+    room = await ask(stage, "find", "user_2demo")
     result = await stage.sees(room.name, "finished at", timeout_s=30)
     text = said(result)
     assert "❔" in text or "🔴" in text
@@ -196,7 +197,7 @@ async def test_what_cannot_be_previewed_does_not_run(stage: Stage, fault: str) -
 
 async def test_a_user_whom_clerk_does_not_know_is_said(stage: Stage) -> None:
     """404 from Clerk is an answer about the user, not about Clerk."""
-    room = await ask(stage, "identify", "user_2nobody")
+    room = await ask(stage, "find", "user_2nobody")
     result = await stage.sees(room.name, "finished at", timeout_s=20)
     assert "user_2nobody" in said(result)
     (incident,) = await stage.muster.desk.active()

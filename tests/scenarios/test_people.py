@@ -240,6 +240,7 @@ async def test_a_button_of_another_incident_does_nothing_here(stage: Stage, room
     first = await incident_of(stage)
     await stage.workspace.command("developer", "general", "/incident unauthorized access detected")
     second_room = (await stage.wait(lambda: [one for one in stage.rooms() if one.id != room.id], "the second room"))[0]
+    await stage.wait(lambda: "U0DEVELOPER" in second_room.members, "the person in the private room")
     await press(stage, "developer", second_room.name, "resolve", first.id)
     await stage.sees(second_room.name, "belongs to another room", user="developer")
     await press_in_direct_message(stage, "cto", "resolve", first.id)

@@ -292,7 +292,7 @@ async def test_words_that_name_the_whole_pack_open_at_once_and_ask_which(stage: 
     card = stage.card(room.name)
     assert "not chosen yet" in said(card)
     await stage.wait(lambda: "U0ONCALL" in room.members, "on-call in the room")
-    await stage.click("developer", room.name, card, "choose_runbook:1")
+    await stage.click("developer", room.name, card, "choose_runbook:2")
     await stage.sees(room.name, "Clerk status page: *ok*")
     card = stage.card(room.name)
     assert "*Runbook*\nSecurity incident" in said(card)
@@ -306,7 +306,7 @@ async def test_the_runbook_of_another_open_incident_cannot_be_chosen(stage: Stag
     await stage.click("developer", second.name, stage.card(second.name), "choose_runbook:0")
     refusal = await stage.sees(second.name, "is open already", user="developer")
     assert f"<#{first.id}>" in said(refusal)
-    await stage.click("developer", second.name, stage.card(second.name), "choose_runbook:1")
+    await stage.click("developer", second.name, stage.card(second.name), "choose_runbook:2")
     await stage.sees(second.name, "*Runbook*\nSecurity incident")
 
 

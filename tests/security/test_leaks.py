@@ -74,8 +74,8 @@ async def everything_happens(served: Served) -> None:
         session["latest_activity"] = {**(session.get("latest_activity") or {}), "city": ALL, "browser_name": ALL, "country": ALL}
     await workspace.command("developer", "general", f"/incident unauthorized access detected {ALL}")
     room = await stage.room()
-    await stage.sees("incidents", f"<#{room.id}>")
     await workspace.command("developer", "support", f"/incident clerk down {CANARIES['live key']}")
+    await stage.sees("incidents", "clerk down")
     for name, canary in CANARIES.items():
         await workspace.say("developer", "support", f"auth not working {canary}")
         await workspace.say("developer", "support", f"@muster lits {canary}")

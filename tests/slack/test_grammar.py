@@ -77,6 +77,8 @@ WORDS = [
     "updates failing",
     "note taking broken",
     "impact of the outage is rising fast",
+    "accounts add up wrongly",
+    "accounts locked",
 ]
 
 IN_A_ROOM: list[tuple[str, Verb, dict[str, str]]] = [
@@ -102,6 +104,10 @@ IN_A_ROOM: list[tuple[str, Verb, dict[str, str]]] = [
     ("update we are rolling back", Verb.UPDATE, {"text": "we are rolling back"}),
     ("update of the payment page fails", Verb.UPDATE, {"text": "of the payment page fails"}),
     ("note two\nlines", Verb.NOTE, {"text": "two\nlines"}),
+    ("accounts", Verb.ACCOUNTS, {}),
+    ("Accounts ADD user_2abc user_2def", Verb.ACCOUNTS, {"change": "ADD", "accounts": "user_2abc user_2def"}),
+    ("accounts remove user_2abc,\nuser_2def", Verb.ACCOUNTS, {"change": "remove", "accounts": "user_2abc,\nuser_2def"}),
+    ("accounts are locked", Verb.WORDS, {"words": "accounts are locked"}),
     ("status page down", Verb.WORDS, {"words": "status page down"}),
 ]
 
@@ -123,6 +129,7 @@ MISTYPED = [
     ("excalate", "escalate"),
     ("impact", "impact customer|media|business [on|off]"),
     ("impact customers", "impact customer|media|business [on|off]"),
+    ("account", "accounts"),
     ("acknowledged", None),
 ]
 
@@ -218,6 +225,7 @@ def test_what_the_help_says_can_be_typed(form: Form) -> None:
         "<level or who> [why]": "cto because",
         "<text>": "what we found",
         "customer|media|business [on|off]": "media off",
+        "add|remove <ids>": "add user_2abc, user_2def",
     }.items():
         typed = typed.replace(holder, filled)
     assert parse(typed, is_known=False, room=ROOM if form.in_room else None).verb is form.verb

@@ -24,8 +24,10 @@ from bot.slack.client import SlackApi, make_client
 from bot.slack.limits import Limits
 from bot.slack.listeners.clicks import Click, click
 from bot.slack.listeners.escalating import require_holder
-from bot.slack.listeners.tools import LOOK_UPS_S, Answers, Tools, one_request
+from bot.slack.listeners.tools import Answers, Tools
+from bot.slack.patience import LOOK_UPS_S, one_request
 from bot.slack.people import People
+from bot.slack.permissions import Permissions
 from bot.storage.redis import RedisStore
 from tests.conftest import MovingClock
 from tests.domain.story import A_RUNBOOK, Story, answered, made
@@ -135,9 +137,11 @@ async def rig(
     slack = SlackApi(make_client(session, token="xoxb-1", base_url=server.url))
     slack.limits = Limits(store)
     nothing: Any = SimpleNamespace()
+    desk, people, answers = Desk(store=store, clock=clock, catalog=catalog), People(slack), Answers(session, api_url=server.url)
     tools = Tools(
-        desk=Desk(store=store, clock=clock, catalog=catalog), clock=clock, slack=slack, people=People(slack),
-        answers=Answers(session, api_url=server.url), actions={}, duty=nothing, covers=store, incidents_channel_id="C0INC",
+        desk=desk, clock=clock, slack=slack, people=people,
+        permissions=Permissions(desk=desk, slack=slack, people=people, team_id="T1", soon=answers.soon),
+        answers=answers, actions={}, duty=nothing, covers=store, incidents_channel_id="C0INC",
         team_id="T1", app_id="", bot_user_id="U0BOT", bot_id="B1",
     )  # fmt: skip
     made_rig = Rig(tools, server)

@@ -1,4 +1,4 @@
-"""Announcements, replies, mentions, runs and pages: what each says at which moment, and to whom it says nothing."""
+"""Announcements, replies, mentions and pages: what each says at which moment, and to whom it says nothing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.domain.commands import (
-    Acknowledge,
-    CancelRun,
-    ChangeStatus,
-    ConfirmRun,
-    RecordPreview,
-    RecordRoom,
-    RecordRun,
-    RequestRun,
-)
+from bot.domain.commands import Acknowledge, ChangeStatus, RecordRoom
 from bot.domain.facts import Noted, Origin, Status
 from bot.domain.incident import Incident, Moment, News
-from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.room import MessageKind, Place, RoomMessage, desired_room
 from bot.slack.blocks.messages import draw, draw_page
 from bot.slack.drawing import Drawn
@@ -182,101 +172,6 @@ def mrkdwn_in(value: Any) -> list[str]:
         own = [value["text"]] if value.get("type") == "mrkdwn" else []
         return own + [text for item in value.values() for text in mrkdwn_in(item)]
     return [text for item in value for text in mrkdwn_in(item)] if isinstance(value, list) else []
-
-
-# -- runs ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def requested(story: Story) -> Story:
-    """A run that somebody asked for."""
-    story.open("clerk-security-incident", title="odd sessions")
-    story.do(
-        RequestRun(
-            step_id="revoke",
-            action="clerk.revoke_sessions",
-            title="Revoke sessions",
-            risk=Risk.CHANGE,
-            params={"user_id": "user_2demo"},
-        )
-    )
-    return story
-
-
-def run_of(story: Story) -> Drawn:
-    return message(story.incident, MessageKind.RUN)
-
-
-def test_a_run_is_followed_from_request_to_result(requested: Story, contracts: Path) -> None:
-    """Looking, asking, running, done: each with who and when, and buttons only while somebody is asked."""
-    assert "Looking what it would do" in shown(run_of(requested))
-    assert "user id" not in shown(run_of(requested))
-    assert "user_id: `user_2demo`" in shown(run_of(requested))
-    requested.do(
-        RecordPreview(run_id="r1", preview=Preview(summary="2 sessions end", items=("one", "two"), confirm_label="End 2"))
-    )
-    drawn = run_of(requested)
-    assert "*What would happen:* 2 sessions end" in shown(drawn)
-    assert "• one\n• two" in shown(drawn)
-    assert buttons(drawn) == ["confirm_run", "cancel_run"]
-    requested.do(ConfirmRun(run_id="r1"), by="U5")
-    assert "Confirmed by <@U5>" in shown(run_of(requested))
-    assert buttons(run_of(requested)) == []
-    outcome = Outcome(state=State.OK, summary="2 sessions ended", details=("one", "two"))
-    requested.do(RecordRun(run_id="r1", outcome=outcome))
-    text = shown(run_of(requested))
-    assert "✅ 2 sessions ended" in text
-    assert "finished at" in text
-
-
-def test_a_run_with_nothing_to_do_cannot_be_confirmed(requested: Story) -> None:
-    """Only closed."""
-    requested.do(RecordPreview(run_id="r1", preview=Preview(summary="nobody is signed in", nothing_to_do=True)))
-    assert buttons(run_of(requested)) == ["cancel_run"]
-    assert "Close" in shown(run_of(requested))
-
-
-def test_a_run_without_a_preview_does_not_run(requested: Story) -> None:
-    """Why is said."""
-    requested.do(RecordPreview(run_id="r1", preview=None, refused="CLERK_SECRET_KEY is not set"))
-    assert "does not run: CLERK_SECRET_KEY is not set" in shown(run_of(requested))
-    assert buttons(run_of(requested)) == []
-
-
-def test_a_cancelled_run_says_that_nothing_was_done(requested: Story) -> None:
-    """And by whom."""
-    requested.do(CancelRun(run_id="r1"), by="U5")
-    assert "Cancelled by <@U5>" in shown(run_of(requested))
-    assert "nothing was done" in shown(run_of(requested))
-
-
-def test_a_run_that_failed_shows_its_remedy(requested: Story) -> None:
-    """Unknown is neither green nor red."""
-    requested.do(RecordPreview(run_id="r1", preview=Preview(summary="s")))
-    requested.do(ConfirmRun(run_id="r1"))
-    outcome = Outcome(state=State.UNKNOWN, summary="its end was not seen", remedy="list the sessions once more")
-    requested.do(RecordRun(run_id="r1", outcome=outcome))
-    text = shown(run_of(requested))
-    assert "❔ its end was not seen" in text
-    assert "↳ list the sessions once more" in text
-
-
-def test_the_end_of_the_incident_takes_the_buttons_of_a_run_away(requested: Story) -> None:
-    """Nothing is started in a resolved incident."""
-    requested.do(RecordPreview(run_id="r1", preview=Preview(summary="s")))
-    requested.do(ChangeStatus(status=Status.RESOLVED))
-    assert buttons(run_of(requested)) == []
-
-
-def test_the_longest_result_fits(requested: Story, contracts: Path) -> None:
-    """Hundreds of hostile lines are cut and counted."""
-    requested.do(RecordPreview(run_id="r1", preview=Preview(summary=HOSTILE, items=(HOSTILE * 10,) * 300)))
-    text = shown(run_of(requested))
-    assert "… and 280 more" in text
-    requested.do(ConfirmRun(run_id="r1"))
-    outcome = Outcome(state=State.FAILING, summary="&" * 300, remedy="<" * 300, details=("&" * 1_000,) * 300)
-    requested.do(RecordRun(run_id="r1", outcome=outcome))
-    shown(run_of(requested))
 
 
 def test_a_message_of_the_card_is_drawn_by_the_card(outage: Story) -> None:

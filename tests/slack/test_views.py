@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bot.actions.registry import load_actions
 from bot.domain.catalog import Catalog
@@ -110,19 +111,154 @@ def test_the_reason_of_a_skip_is_asked_for(contracts: Path) -> None:
     assert "&lt;!channel&gt;" in view["blocks"][0]["text"]["text"]
 
 
-def test_a_form_has_an_input_for_each_missing_parameter(contracts: Path) -> None:
-    """What the runbook gives, and what has a default, is not asked for."""
-    assert list(views.missing_fields(Params, {})) == ["user_id", "reason"]
-    assert list(views.missing_fields(Params, {"reason": "because"})) == ["user_id"]
+def test_a_form_has_an_input_for_each_parameter_that_is_not_given(contracts: Path) -> None:
+    """What the action cannot do without stands first; what has a default is offered behind it."""
+    assert list(views.missing_fields(Params, {})) == ["user_id", "reason", "count", "url"]
+    assert list(views.missing_fields(Params, {"reason": "because", "url": "x"})) == ["user_id", "count"]
     view = views.run_view("inc-1/revoke", "Revoke sessions", Params, {}, "Everybody is <signed> out")
     assert faults_of_view(view) == []
     blocks = blocks_of(view)
-    assert list(blocks) == ["param:user_id", "param:reason"]
+    assert [(name, blocks[name]["optional"]) for name in blocks] == [
+        ("param:user_id", False),
+        ("param:reason", False),
+        ("param:count", True),
+        ("param:url", True),
+    ]
     assert blocks["param:user_id"]["label"]["text"] == "User id"
     assert blocks["param:user_id"]["hint"]["text"] == "Clerk's id"
     assert blocks["param:user_id"]["element"]["placeholder"]["text"] == "user_2abc"
     assert blocks["param:reason"]["label"]["text"] == "Why"
+    assert blocks["param:count"]["element"]["initial_value"] == "1"
+    assert blocks["param:url"]["element"]["initial_value"] == "https://example.com"
     assert "&lt;signed&gt;" in view["blocks"][0]["text"]["text"]
+
+
+class Mode(StrEnum):
+    SOFT = "soft"
+    HARD = "hard"
+
+
+class Everything(BaseModel):
+    """One parameter of each kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user_ids: tuple[str, ...] = Field(min_length=1)
+    minutes: int = Field(default=60, ge=5, le=240)
+    share: float = Field(default=0.5, gt=0, lt=1)
+    force: bool = False
+    careful: bool = True
+    mode: Mode = Mode.SOFT
+    size: Literal["small", "large"] | None = None
+    note: str | None = None
+    below: int = Field(default=1, gt=0, lt=10)
+
+
+def test_each_kind_of_parameter_has_its_input(contracts: Path) -> None:
+    """Numbers with their bounds, boxes, menus, lists; the default stands in each."""
+    view = views.run_view("inc-1/a", "Everything", Everything, {}, None)
+    assert faults_of_view(view) == []
+    elements = {name.removeprefix("param:"): block["element"] for name, block in blocks_of(view).items()}
+    assert elements["user_ids"]["multiline"]
+    assert [elements["minutes"][name] for name in ("type", "min_value", "max_value", "initial_value", "is_decimal_allowed")] == [
+        "number_input",
+        "5",
+        "240",
+        "60",
+        False,
+    ]
+    assert elements["share"]["is_decimal_allowed"]
+    assert (elements["below"]["min_value"], elements["below"]["max_value"]) == ("1", "9")
+    assert elements["force"]["type"] == "checkboxes"
+    assert "initial_options" not in elements["force"]
+    assert elements["careful"]["initial_options"] == elements["careful"]["options"]
+    assert elements["mode"]["initial_option"]["value"] == "soft"
+    assert [one["value"] for one in elements["mode"]["options"]] == ["soft", "hard"]
+    assert [one["value"] for one in elements["size"]["options"]] == ["small", "large"]
+    assert "initial_option" not in elements["size"]
+    assert elements["note"]["type"] == "plain_text_input"
+
+
+def test_what_is_filled_in_is_read_by_its_kind() -> None:
+    """A list by lines and commas; what is left empty keeps its default; a box that is not ticked is no."""
+    typed = {
+        "param:user_ids": {"value": " user_1, user_2\nuser_3\n\n"},
+        "param:minutes": {"value": "30"},
+        "param:share": {"value": None},
+        "param:force": {"selected_options": [{"value": "yes"}]},
+        "param:careful": {"selected_options": []},
+        "param:mode": {"selected_option": {"value": "hard"}},
+        "param:size": {"selected_option": None},
+        "param:note": {"value": "  "},
+    }
+    assert views.read_params(sent(**typed), Everything, {}) == {
+        "user_ids": ["user_1", "user_2", "user_3"],
+        "minutes": 30,
+        "share": 0.5,
+        "force": True,
+        "careful": False,
+        "mode": "hard",
+        "size": None,
+        "note": None,
+        "below": 1,
+    }
+
+
+def test_an_empty_list_is_no_list() -> None:
+    """An action without a scope would be one on everybody."""
+    with pytest.raises(FieldErrors) as wrong:
+        views.read_params(sent(**{"param:user_ids": {"value": " ,\n, "}}), Everything, {})
+    assert set(wrong.value.problems) == {"param:user_ids"}
+
+
+def test_the_accounts_of_the_incident_stand_in_the_form(contracts: Path) -> None:
+    """One a line, to be changed by whoever asks."""
+    view = views.run_view("inc-1/a", "Everything", Everything, {}, None, ("user_1", "user_2"))
+    assert faults_of_view(view) == []
+    assert blocks_of(view)["param:user_ids"]["element"]["initial_value"] == "user_1\nuser_2"
+
+
+def test_more_accounts_than_an_input_holds_are_taken_when_it_is_left_empty(contracts: Path) -> None:
+    """How many is said; nothing is cut off in silence."""
+    accounts = tuple(f"user_{number:027}" for number in range(500))
+    view = views.run_view("inc-1/a", "Everything", Everything, {}, None, accounts)
+    assert faults_of_view(view) == []
+    block = blocks_of(view)["param:user_ids"]
+    assert block["optional"]
+    assert "all 500 accounts" in block["hint"]["text"]
+    assert "initial_value" not in block["element"]
+    assert views.read_params(sent(), Everything, {}, accounts)["user_ids"] == list(accounts)
+    assert views.read_params(sent(**{"param:user_ids": {"value": "user_9"}}), Everything, {}, accounts)["user_ids"] == ["user_9"]
+
+
+class Together(BaseModel):
+    """Two that must fit each other."""
+
+    first: int = 1
+    second: int = 2
+
+    @model_validator(mode="after")
+    def _fit(self) -> Together:
+        if self.first > self.second:
+            raise ValueError("the first is not above the second")
+        return self
+
+
+def test_what_is_wrong_with_all_of_it_is_said_beside_an_input_that_is_there() -> None:
+    """Slack refuses an error that names no input."""
+    with pytest.raises(FieldErrors) as wrong:
+        views.read_params(sent(**{"param:second": {"value": "0"}}), Together, {"first": 1})
+    assert wrong.value.problems == {"param:second": "the first is not above the second."}
+
+
+def test_going_on_alone_asks_why(contracts: Path) -> None:
+    """With what it is about; the ids travel in the metadata."""
+    view = views.break_glass_view("inc-1/r1", HOSTILE, HOSTILE, "abcd1234")
+    assert faults_of_view(view) == []
+    assert views.metadata_of(view) == {"target": "inc-1/r1"}
+    assert "abcd1234" in str(view["blocks"])
+    assert "&lt;!channel&gt;" in view["blocks"][0]["text"]["text"]
+    assert not blocks_of(view)["reason"]["optional"]
 
 
 def test_every_action_has_a_form_that_slack_takes(contracts: Path) -> None:
@@ -202,14 +338,18 @@ def test_a_form_cannot_change_what_the_runbook_gives() -> None:
     view = sent(
         **{"param:user_id": {"value": "user_1"}, "param:reason": {"value": "mine"}, "param:url": {"value": "http://evil"}}
     )
-    read = views.read_params(view, Params, {"reason": "the runbook's"})
+    read = views.read_params(view, Params, {"reason": "the runbook's", "url": "https://example.com"})
     assert (read["reason"], read["url"]) == ("the runbook's", "https://example.com")
 
 
 def test_each_form_has_somebody_who_takes_it() -> None:
     """The callback_ids of the views are those of the table."""
-    made = {views.skip_view("inc-1/a", "A")["callback_id"], views.run_view("inc-1/a", "A", Params, {}, None)["callback_id"]}
-    assert made == {ids.VIEW_SKIP, ids.VIEW_RUN}
+    made = [
+        views.skip_view("inc-1/a", "A"),
+        views.run_view("inc-1/a", "A", Params, {}, None),
+        views.break_glass_view("inc-1/r1", "A", "B", "c"),
+    ]
+    assert {view["callback_id"] for view in made} == {ids.VIEW_SKIP, ids.VIEW_RUN, ids.VIEW_BREAK_GLASS}
 
 
 def test_the_title_of_an_action_is_cut_to_the_title_of_a_form(catalog: Catalog, contracts: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bot.domain.catalog import Catalog
 from bot.domain.escalation import Way
@@ -56,6 +56,21 @@ class UserParams(BaseModel):
     user_id: str = Field(pattern="^user_[a-z]+$")
 
 
+class EitherParams(BaseModel):
+    """Parameters that are right or wrong together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: str = ""
+    everyone: bool = False
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> EitherParams:
+        if bool(self.user_id) is self.everyone:
+            raise ValueError("say either user_id or everyone")
+        return self
+
+
 @dataclass(frozen=True)
 class Act:
     """An action, as far as the files care."""
@@ -71,6 +86,8 @@ ACTIONS: dict[str, Action] = {
     "shop.restore": Act(UserParams, Risk.CHANGE),
     "shop.status": Act(settings=("SHOP_KEY", "SHOP_URL")),
     "shop.burn": Act(risk=Risk.DESTRUCTIVE),
+    "shop.sweep": Act(EitherParams, Risk.CHANGE),
+    "shop.count": Act(EitherParams),
 }
 
 SERVICES = """\
@@ -279,10 +296,15 @@ RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
     ("severity: SEV1", "severity: sev1", "4:11: `severity` is “sev1”, which is no such word; did you mean “SEV1”?"),
     ("severity: SEV1", "severity: P1", "4:11: `severity` is “P1”, which is no such word; there is only SEV1, SEV2, SEV3, SEV4"),
     ("is: failing", "is: broken", "19:50: `is` is “broken”, which is no such word; there is only failing, ok, unknown"),
-    ("title: Mend", "title: Mend, colour: red", "24:41: `colour` is not known here; there is only caution, choose, guide, id, link, run, shows, steps, title, undo, with"),
+    ("title: Mend", "title: Mend, colour: red", "24:41: `colour` is not known here; there is only caution, choose, guide, id, link, run, shows, steps, title, undo, watch, with"),
     ("severity: SEV1", "severity: SEV1\nprivate: no", "5:10: `private` is neither true nor false; write one of the two"),
     ("title: Mend", 'title: "  "', "24:35: `title` is empty; write at least one, or delete the line"),
     ("title: Mend", f"title: {'x' * 151}", "24:35: `title` is longer than 150 characters; say it shorter"),
+    ("title: Mend", "title: Mend, watch: {every: 1m}", "24:17: entry 1 of `steps` has watch but shows nothing; name the diagnostic to repeat in shows"),
+    ("shows: [status, health]", "shows: [status], watch: {every: 5s}", "12:59: `watch` `every` is between 10s and 1h: more often only costs, and less often nobody waits for"),
+    ("shows: [status, health]", "shows: [status], watch: {every: 2h}", "12:59: `watch` `every` is between 10s and 1h: more often only costs, and less often nobody waits for"),
+    ("shows: [status, health]", "shows: [status], watch: {until: good}", "12:67: `until` is not like `3 good`: how many good results in a row end it"),
+    ("shows: [status, health]", "shows: [status], watch: {until: 0 good}", "12:67: `until` is not like `3 good`: how many good results in a row end it"),
     ("title: Mend", "title: Mend, shows: [status], run: shop.revoke", "24:17: entry 1 of `steps` has run and shows; a step is one of them, so make two steps of it"),
     ('url: "${url}/page"', "url: javascript:x", "21:84: `url` is not a web address; write https:// and a host, without a user, blanks or < > |"),
     # references
@@ -340,6 +362,14 @@ def test_faults_of_a_runbook(folder: Path, old: str, new: str, fault: str) -> No
     """One mistake gives one fault: its line and column, what is wrong, what to write instead."""
     change(folder / "shop" / "down.yml", old, new)
     assert faults_of(folder) == [f"shop/down.yml:{fault}"]
+
+
+def test_what_parameters_must_be_together_is_left_to_the_form(folder: Path) -> None:
+    """A step need not give any of them; a diagnostic, at which nobody is asked, must."""
+    change(folder / "shop" / "down.yml", "run: shop.revoke, undo: shop.restore", "run: shop.sweep")
+    assert load(folder).runbooks["shop-down"].step("revoke").run == "shop.sweep"
+    change(folder / "shop" / "down.yml", "title: Status, run: shop.status", "title: Status, run: shop.count")
+    assert faults_of(folder) == ["shop/down.yml:9:5: `with` say either user_id or everyone"]
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -767,7 +797,7 @@ def test_the_schema_describes_what_the_loader_takes() -> None:
     assert schema["additionalProperties"] is False
     step = schema["$defs"]["Step"]["properties"]
     assert set(step) == {
-        "id", "title", "run", "with", "shows", "choose", "steps", "caution", "undo", "guide", "link",
+        "id", "title", "run", "with", "shows", "choose", "steps", "caution", "undo", "guide", "link", "watch",
     }  # fmt: skip
     assert schema["$defs"]["Level"]["properties"]["after"] == {
         "description": "How long after the opening, for example 15m.",

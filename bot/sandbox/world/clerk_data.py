@@ -19,16 +19,17 @@ _DEVICES = (
 
 def users(now_ms: int) -> dict[str, dict[str, Any]]:
     """By id; each has an e-mail address that must never reach Slack."""
-    return {user["id"]: user for user in (_user(name, now_ms) for name in ("2demo", "2quiet", "2many", "2pending"))}
+    return {made["id"]: made for made in (user(name, now_ms) for name in ("2demo", "2quiet", "2many", "2pending", "2admin"))}
 
 
 def sessions(now_ms: int) -> dict[str, dict[str, Any]]:
-    """By id. ``2demo`` has 7 active ones, ``2quiet`` none, ``2many`` 120, ``2pending`` 2 and a pending one."""
+    """By id. ``2demo`` has 7 active ones, ``2quiet`` none, ``2many`` 120, ``2pending`` 2 and a pending one, ``2admin`` 1."""
     made = [
         *_sessions_of("2demo", ["active"] * 7 + ["ended", "revoked", "expired"], now_ms),
         *_sessions_of("2quiet", ["ended", "expired", "removed"], now_ms),
         *_sessions_of("2many", ["active"] * 120, now_ms),
         *_sessions_of("2pending", ["pending", "active", "active", "abandoned"], now_ms),
+        *_sessions_of("2admin", ["active"], now_ms),
     ]
     return {session["id"]: session for session in made}
 
@@ -69,7 +70,48 @@ def session(name: str, number: int, status: str, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _user(name: str, now_ms: int) -> dict[str, Any]:
+def memberships(now_ms: int) -> list[dict[str, Any]]:
+    """``2admin`` is the only administrator of the one organization, in which ``2demo`` is a member."""
+    return [membership("2admin", "org:admin", now_ms), membership("2demo", "org:member", now_ms)]
+
+
+def membership(name: str, role: str, now_ms: int, organization: str = "2team") -> dict[str, Any]:
+    """The user ``user_<name>`` in the organization ``org_<organization>``."""
+    created_at = now_ms - 80 * _DAY_MS
+    return {
+        "object": "organization_membership",
+        "id": f"orgmem_{name}{organization}",
+        "role": role,
+        "role_name": role.removeprefix("org:").title(),
+        "permissions": [],
+        "public_metadata": {},
+        "organization": {
+            "object": "organization",
+            "id": f"org_{organization}",
+            "name": "Sandbox team",
+            "slug": "sandbox-team",
+            "has_image": False,
+            "max_allowed_memberships": 5,
+            "admin_delete_enabled": True,
+            "public_metadata": {},
+            "created_at": created_at,
+            "updated_at": created_at,
+        },
+        "public_user_data": {
+            "user_id": f"user_{name}",
+            "first_name": "Sandbox",
+            "last_name": name,
+            "image_url": "https://img.clerk.com/preview.png",
+            "has_image": False,
+            "identifier": f"{name}@sandbox.example",
+        },
+        "created_at": created_at,
+        "updated_at": created_at,
+    }
+
+
+def user(name: str, now_ms: int, email: str = "") -> dict[str, Any]:
+    """The user ``user_<name>``, with the address ``<name>@sandbox.example`` unless another one is given."""
     created_at = now_ms - 90 * _DAY_MS
     return {
         "object": "user",
@@ -86,7 +128,7 @@ def _user(name: str, now_ms: int) -> dict[str, Any]:
         "public_metadata": {},
         "private_metadata": {"note": "sk_test_PRIVATEMETADATACANARY"},
         "unsafe_metadata": {},
-        "email_addresses": [_email_address(name, created_at)],
+        "email_addresses": [_email_address(name, email or f"{name}@sandbox.example", created_at)],
         "phone_numbers": [],
         "web3_wallets": [],
         "passkeys": [],
@@ -113,11 +155,11 @@ def _user(name: str, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _email_address(name: str, created_at: int) -> dict[str, Any]:
+def _email_address(name: str, email: str, created_at: int) -> dict[str, Any]:
     return {
         "id": f"idn_{name}",
         "object": "email_address",
-        "email_address": f"{name}@sandbox.example",
+        "email_address": email,
         "reserved": False,
         "verification": {
             "object": "verification_ticket",

@@ -42,13 +42,13 @@ class World:
 
     def __init__(self, *, clock: Callable[[], float] = time.time, on_change: Callable[[], None] | None = None) -> None:
         self.on_change = on_change
+        self._now = clock
         self._recorder = Recorder(clock=clock, on_record=self._changed)
         self.clerk = ClerkStandIn(clock)
         self.status = StatusStandIn()
-        self.vercel = VercelStandIn()
-        self.application = ApplicationStandIn()
+        self.vercel = VercelStandIn(self._paging_now)
+        self.application = ApplicationStandIn(self.vercel.live_env)
         self.on_paging: Callable[[], None] | None = None
-        self._now = clock
         self.pagerduty = PagerDutyStandIn(self._paging_now, self._paging_changed)
         self.twilio = TwilioStandIn(self._paging_now, self._paging_changed)
         self.smtp = SmtpStandIn(self._paging_now, self._paging_changed, record=self._record_mail)
@@ -99,6 +99,9 @@ class World:
             "CLERK_SECRET_KEY": clerk.SECRET_KEY,
             "CLERK_API_URL": f"{base}/clerk/v1",
             "CLERK_STATUS_URL": f"{base}/status",
+            "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY": clerk.PUBLISHABLE_KEY,
+            "CLERK_FRONTEND_API_URL": f"{base}/clerk{clerk.FRONTEND}",
+            "CLERK_WEBHOOK_SIGNING_SECRET": clerk.SIGNING_SECRET,
             "VERCEL_TOKEN": vercel.TOKEN,
             "VERCEL_API_URL": f"{base}/vercel",
             "VERCEL_TEAM_ID": vercel.TEAM_ID,
@@ -165,7 +168,9 @@ class World:
             "status_page": ("Clerk", self.status.page),
             "vercel_env": ("Vercel", self.vercel.env),
             "vercel_api": ("Vercel", self.vercel.api),
+            "vercel_builds": ("Vercel", self.vercel.builds),
             "app_health": ("The application", self.application.health),
+            "app_middleware": ("The application", self.application.middleware),
             "pagerduty": ("Reaching people", self.pagerduty.state),
             "telephone": ("Reaching people", self.twilio.state),
             "mail": ("Reaching people", self.smtp.state),

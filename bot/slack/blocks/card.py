@@ -37,6 +37,7 @@ from bot.slack.blocks.parts import (
     select,
     when,
 )
+from bot.slack.blocks.runs import on_line, revert_button, run_word
 from bot.slack.drawing import Block, Drawn
 
 _STATUS_MARK = {
@@ -50,6 +51,7 @@ _STATUS_MARK = {
 }
 _STEP_MARK = {StepStatus.OPEN: "⬜", StepStatus.DONE: "✅", StepStatus.SKIPPED: "⏭️"}
 _INDENT = "\u2003\u2003"
+SWITCHES_MOST = 5
 
 
 def draw_card(incident: Incident) -> tuple[Drawn, ...]:
@@ -80,12 +82,24 @@ def _head(incident: Incident) -> Iterator[Block]:
             f"*Responders*\n{_responders(incident)}",
         ]
     )
+    yield from _switched_on(incident)
     yield context(_escalation(incident), *_impacts(incident))
     if not incident.is_over:
         yield section(f"👉 *Do next:* {_next(incident)}")
     if incident.runbook is None and not incident.is_over:
         yield _runbook_choice(incident)
     yield from _buttons(incident)
+
+
+def _switched_on(incident: Incident) -> Iterator[Block]:
+    """What is on until it takes itself back, also when the incident is over."""
+    runs = [run for run in incident.runs.values() if run.reverts_at]
+    if not runs:
+        return
+    yield section("\n".join(on_line(incident, run) for run in runs[:SWITCHES_MOST]))
+    row = [block for number, run in enumerate(runs[:SWITCHES_MOST]) for block in revert_button(incident, run, number=number)]
+    if row and not incident.archived:
+        yield actions(row, block_id="switched_on")
 
 
 def _respond(incident: Incident) -> str:
@@ -308,8 +322,11 @@ def _step(incident: Incident, line: Line) -> list[Block]:
     texts.extend(indent + _INDENT + text for text in _notes(incident, line))
     value = ids.value(incident.id, step.id)
     if line.status is not StepStatus.OPEN and line.mark and not incident.is_over:
-        undo = button("Undo", ids.UNTICK, value=value)
-        return [section("\n".join(texts), block_id=f"step:{step.id}", accessory=undo)]
+        # What an action did is taken back at its own message; here only the tick goes.
+        undo = button("Untick" if step.run else "Undo", ids.UNTICK, value=value)
+        ticked = [section("\n".join(texts), block_id=f"step:{step.id}", accessory=undo)]
+        watching = _watch_button(incident, step, value) if _is_watched(incident, step) else []
+        return [*ticked, actions(watching, block_id=f"do:{step.id}")] if watching else ticked
     blocks = [section("\n".join(texts), block_id=f"step:{step.id}")]
     row = [] if incident.is_over or line.parent else _step_buttons(incident, step, value)
     if row:
@@ -328,9 +345,8 @@ def _notes(incident: Incident, line: Line) -> Iterator[str]:
         diagnostic = incident.runbook.find_diagnostic(diagnostic_id) if incident.runbook else None
         if diagnostic:
             yield _short_reading(incident, diagnostic)
-    runs = [run for run in incident.runs.values() if run.step_id == step.id and run.outcome]
-    if runs and runs[-1].outcome:
-        yield f"{STATE_MARK[runs[-1].outcome.state]} {escape(runs[-1].outcome.summary)}"
+    yield from _run_notes(incident, step)
+    yield from _watch_notes(incident, step)
     if line.status is StepStatus.OPEN:
         if step.guide:
             link = f" <{escape(step.link.url)}|{escape(step.link.title)}>" if step.link else ""
@@ -345,6 +361,48 @@ def _notes(incident: Incident, line: Line) -> Iterator[str]:
             diagnostic = incident.runbook.find_diagnostic(condition.diagnostic) if incident.runbook and condition else None
             because = f" because “{escape(diagnostic.title)}” is {condition.is_.value}" if diagnostic and condition else ""
             yield f"💡 The evidence suggests *{escape(suggested.title)}*{because}."
+
+
+def _run_notes(incident: Incident, step: Step) -> Iterator[str]:
+    """What the last run that ended saw, and where the one stands that has not."""
+    runs = [run for run in incident.runs.values() if run.step_id == step.id]
+    ended = [run for run in runs if run.outcome]
+    if ended and ended[-1].outcome:
+        yield f"{STATE_MARK[ended[-1].outcome.state]} {escape(ended[-1].outcome.summary)}"
+    back = [run for run in ended if run.reverted_at]
+    if back and back[-1].reverted_at:
+        yield f"↩️ {escape(back[-1].title)} was taken back at {clock(back[-1].reverted_at)}"
+    waiting = incident.find_open_run(step.id)
+    if waiting:
+        yield f"⏳ {escape(waiting.title)}: {run_word(waiting)}, asked for by {named(incident, waiting.requested.by)}"
+
+
+def _watch_notes(incident: Incident, step: Step) -> Iterator[str]:
+    watch = incident.watches.get(step.id)
+    if watch is None or step.watch is None:
+        return
+    seen = "nothing seen yet"
+    if watch.outcome and watch.at:
+        words = escape(watch.outcome.value or watch.outcome.state.value)
+        seen = f"{STATE_MARK[watch.outcome.state]} {words} at {clock(watch.at)}"
+    if watch.ended:
+        end = f"{watch.good} good results in a row" if watch.done else f"ended by {named(incident, watch.ended.by)}"
+        yield f"👁️ Watched until {clock(watch.ended.at)} ({end}): {seen}"
+    elif not incident.is_over:
+        yield f"👁️ Watched since {clock(watch.started.at)}: {seen}, {watch.good} of {step.watch.good} good in a row"
+
+
+def _is_watched(incident: Incident, step: Step) -> bool:
+    watch = incident.watches.get(step.id)
+    return step.watch is not None and watch is not None and watch.ended is None
+
+
+def _watch_button(incident: Incident, step: Step, value: str) -> list[Block]:
+    if step.watch is None:
+        return []
+    if _is_watched(incident, step):
+        return [button("Stop watching", ids.END_WATCH, value=value)]
+    return [button("👁️ Watch", ids.START_WATCH, value=value)]
 
 
 def _step_buttons(incident: Incident, step: Step, value: str) -> list[Block]:
@@ -366,4 +424,4 @@ def _step_buttons(incident: Incident, step: Step, value: str) -> list[Block]:
         waiting = incident.find_open_run(step.id)
         run = [] if waiting else [button("▶ Run…", ids.RUN_STEP, value=value, style="primary")]
         return [*run, done, skip]
-    return [done, skip]
+    return [*_watch_button(incident, step, value), done, skip]

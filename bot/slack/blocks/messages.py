@@ -9,10 +9,7 @@ from bot.domain import facts
 from bot.domain.facts import Status, Target
 from bot.domain.incident import Incident, News, Raised
 from bot.domain.lifecycle import LABELS
-from bot.domain.outcome import Risk, State
 from bot.domain.room import MessageKind, RoomMessage
-from bot.domain.run import Run
-from bot.domain.text import cut
 from bot.domain.timers import is_asking, is_for_the_first_level, lapses_at
 from bot.slack.blocks import ids
 from bot.slack.blocks.card import VIA, draw_card
@@ -29,21 +26,28 @@ from bot.slack.blocks.parts import (
     section,
     when,
 )
+from bot.slack.blocks.runs import NOTHING_KNOWN, Known, draw_break_glass, draw_details, draw_run
 from bot.slack.drawing import Block, Drawn
 
-DETAILS_MOST = 20
 
-
-def draw(message: RoomMessage, incident: Incident) -> tuple[Drawn, ...]:
-    """See ``bot.slack.drawing.Draw``."""
+def draw(message: RoomMessage, incident: Incident, known: Known = NOTHING_KNOWN) -> tuple[Drawn, ...]:
+    """See ``bot.slack.drawing.Draw``. A file is not drawn: ``bot.slack.files``."""
     if message.kind is MessageKind.CARD:
         return draw_card(incident)
+    if message.kind is MessageKind.RUN:
+        return (draw_run(incident, incident.runs[message.about], known),)
+    if message.kind is MessageKind.DETAILS:
+        return draw_details(incident.runs[message.about])
     return (_DRAW[message.kind](message, incident),)
 
 
 def room_link(incident: Incident) -> str:
     """The room as Slack links it."""
     return f"<#{incident.channel_id}>" if incident.channel_id else "its room (being made)"
+
+
+def _break_glass(message: RoomMessage, incident: Incident) -> Drawn:
+    return draw_break_glass(incident, incident.runs[message.about], room_link(incident))
 
 
 def _announcement(message: RoomMessage, incident: Incident) -> Drawn:
@@ -146,98 +150,32 @@ def _news_text(incident: Incident, news: News) -> str:
             return f"⏱️ {what} yet, and {passed}: the target is {by_when}."
         case facts.ImpactChanged(impact=impact, since=since):
             return f"🔺 {IMPACT_LABELS[impact]}, says {by}." if since else f"🔻 {IMPACT_LABELS[impact]} is over, says {by}."
+        case facts.RunConfirmed(run_id=run_id, break_glass=reason):
+            return f"🔓 *Without a second person:* {by} went on alone with *{_run_title(incident, run_id)}*: {escape(reason)}"
+        case facts.RunReverted(run_id=run_id, outcome=outcome):
+            return f"↩️ *{_run_title(incident, run_id)}* was taken back: {escape(outcome.summary)}"
+        case facts.RevertFailed(run_id=run_id, reason=reason):
+            return f"🔴 *{_run_title(incident, run_id)}* could not be taken back: {escape(reason)} It is tried again."
+        case facts.WatchReported(step_id=step_id, outcome=outcome):
+            words = escape(outcome.summary or outcome.value)
+            return f"👁️ {_step_title(incident, step_id)}: {STATE_MARK[outcome.state]} *{outcome.state.value}*, {words}"
+        case facts.WatchEnded(step_id=step_id, done=done):
+            why = "it was seen to be good often enough" if done else f"{by} ended it"
+            return f"👁️ {_step_title(incident, step_id)} is not watched any more: {why}."
         case facts.Noted(text=text, is_update=is_update):
             return f"{'📣 *Update*' if is_update else '📝'} by {by}: {escape(text)}"
         case _:
             return f"{news.fact.kind.replace('_', ' ')} by {by}"
 
 
-# -- runs ----------------------------------------------------------------------------------------------------------
+def _run_title(incident: Incident, run_id: str) -> str:
+    run = incident.runs.get(run_id)
+    return escape(run.title) if run else escape(run_id)
 
 
-def _run(message: RoomMessage, incident: Incident) -> Drawn:
-    run = incident.runs[message.about]
-    title = escape(run.title)
-    blocks: list[Block] = [section(f"*{title}*  {_params(run)}\nasked for by {person(run.requested.by)}")]
-    blocks.extend(_run_state(incident, run))
-    return Drawn(text=f"{title}: {_run_word(run)}", blocks=tuple(blocks))
-
-
-def _params(run: Run) -> str:
-    return " · ".join(f"{escape(name)}: `{escape(str(value)).replace('`', 'ˋ')}`" for name, value in run.params.items())
-
-
-def _run_word(run: Run) -> str:
-    if run.outcome:
-        return run.outcome.state.value
-    if run.cancelled:
-        return "cancelled"
-    if run.refused:
-        return "not possible"
-    if run.confirmed:
-        return "running"
-    return "waits for a confirmation" if run.preview else "looking what it would do"
-
-
-def _run_state(incident: Incident, run: Run) -> list[Block]:
-    if run.outcome:
-        return _finished(run)
-    if run.cancelled:
-        return [context(f"Cancelled by {person(run.cancelled.by)} at {clock(run.cancelled.at)}; nothing was done.")]
-    if run.refused:
-        return [section(f"❔ Cannot say what it would do, so it does not run: {escape(run.refused)}")]
-    if run.confirmed:
-        confirmed = f"Confirmed by {person(run.confirmed.by)} at {clock(run.confirmed.at)}. " if _asks(run) else ""
-        return [section(f"⏳ {confirmed}Running…")]
-    if run.preview is None:
-        return [section("⏳ Looking what it would do…")]
-    return _preview(incident, run)
-
-
-def _asks(run: Run) -> bool:
-    return run.risk is not Risk.READ
-
-
-def _preview(incident: Incident, run: Run) -> list[Block]:
-    preview = run.preview
-    if preview is None:
-        return []
-    blocks = [section(f"*What would happen:* {escape(preview.summary)}")]
-    blocks.extend(_lines(preview.items))
-    value = ids.value(incident.id, run.id)
-    row: list[Block] = []
-    if not preview.nothing_to_do:
-        row.append(button(preview.confirm_label, ids.CONFIRM_RUN, value=value, style="danger"))
-    row.append(button("Close" if preview.nothing_to_do else "Cancel", ids.CANCEL_RUN, value=value))
-    if not incident.is_over:
-        blocks.append(actions(row, block_id=f"run:{run.id}"))
-    return blocks
-
-
-def _finished(run: Run) -> list[Block]:
-    outcome = run.outcome
-    if outcome is None:
-        return []
-    blocks = [section(f"{STATE_MARK[outcome.state]} {escape(outcome.summary)}")]
-    if outcome.remedy and outcome.state is not State.OK:
-        blocks.append(section(f"↳ {escape(outcome.remedy)}"))
-    blocks.extend(_lines(outcome.details))
-    if run.confirmed and run.finished_at:
-        who = f"Confirmed by {person(run.confirmed.by)} at {clock(run.confirmed.at)}, " if _asks(run) else ""
-        blocks.append(context(f"{who}finished at {clock(run.finished_at)}"))
-    return blocks
-
-
-def _lines(lines: tuple[str, ...]) -> list[Block]:
-    if not lines:
-        return []
-    shown = [f"• {escape(cut(line, max_chars=250))}" for line in lines[:DETAILS_MOST]]
-    if len(lines) > DETAILS_MOST:
-        shown.append(f"… and {len(lines) - DETAILS_MOST} more")
-    blocks: list[Block] = []
-    for start in range(0, len(shown), 7):  # 7 × 250 characters, escaped, stay below the 3,000 of a section
-        blocks.append(section("\n".join(shown[start : start + 7])))
-    return blocks
+def _step_title(incident: Incident, step_id: str) -> str:
+    step = incident.runbook.find_step(step_id) if incident.runbook else None
+    return escape(step.title) if step else escape(step_id)
 
 
 # -- pages ---------------------------------------------------------------------------------------------------------
@@ -333,7 +271,7 @@ _DRAW: dict[MessageKind, Callable[[RoomMessage, Incident], Drawn]] = {
     MessageKind.ANNOUNCEMENT: _announcement,
     MessageKind.REPLY: _reply,
     MessageKind.MENTION: _mention,
-    MessageKind.RUN: _run,
+    MessageKind.BREAK_GLASS: _break_glass,
     MessageKind.PAGE: _page,
     MessageKind.NEWS: _news,
 }

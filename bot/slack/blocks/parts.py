@@ -116,6 +116,20 @@ def button(
     return element
 
 
+def dialog(title: str, text: str, confirm: str, *, style: str | None = None) -> Block:
+    """What is asked once more when a button is pressed, before anything is sent; all of it is shown as it is.
+    Limits: docs.slack.dev, reference/block-kit/composition-objects/confirmation-dialog-object."""
+    asked: Block = {
+        "title": plain(title, max_chars=100),
+        "text": plain(text, max_chars=300),
+        "confirm": plain(confirm, max_chars=30),
+        "deny": plain("Not now", max_chars=30),
+    }
+    if style:
+        asked["style"] = style
+    return asked
+
+
 def option(text: str, value: str) -> Block:
     """One entry of a menu."""
     return {"text": plain(text, max_chars=OPTION_MAX_CHARS), "value": value}

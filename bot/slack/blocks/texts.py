@@ -27,6 +27,7 @@ from bot.slack.blocks.parts import (
 from bot.slack.drawing import Block, Drawn
 
 LIST_MOST = 20
+ACCOUNTS_MOST = 60
 
 
 def draw_help(lines: Sequence[str], runbook_command: str, oncall_command: str) -> Drawn:
@@ -86,6 +87,24 @@ def draw_status(incident: Incident) -> Drawn:
     if incident.room_failure:
         lines.append(f"❌ The room could not be made: {escape(incident.room_failure)}")
     return Drawn(text=f"{incident.severity.value} {LABELS[incident.status]}", blocks=(section("\n".join(lines)),))
+
+
+def draw_accounts(incident: Incident) -> Drawn:
+    """The affected accounts, the newest first, with who or what found them."""
+    count = len(incident.accounts)
+    if not count:
+        return Drawn(text="No account is on the list.", blocks=(section("No account is on the list of those affected yet."),))
+    shown = list(incident.accounts.items())[:ACCOUNTS_MOST]
+    lines = [f"`{escape(account)}`  {_source(incident, source)}" for account, source in shown]
+    blocks = [section(f"*Affected accounts: {count:,}*"), *paragraphs(lines)]
+    if count > ACCOUNTS_MOST:
+        blocks.append(context(f"… and {count - ACCOUNTS_MOST:,} more"))
+    return Drawn(text=f"Affected accounts: {count:,}", blocks=tuple(blocks))
+
+
+def _source(incident: Incident, source: str) -> str:
+    run = incident.runs.get(source)
+    return f"found by “{escape(run.title)}”" if run else f"added by {person(source)}"
 
 
 def draw_prompt(phrase: str, runbook_ids: Sequence[str], titles: Sequence[str]) -> Drawn:

@@ -26,11 +26,13 @@ from bot.slack.blocks import ids
 from bot.slack.blocks.parts import escape
 from bot.slack.blocks.views import FieldErrors, notice_view
 from bot.slack.listeners import commands, events, oncall
-from bot.slack.listeners.clicks import click, read_click, trigger_key
+from bot.slack.listeners.clicks import click
 from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.forms import SENT, open_declare_form
+from bot.slack.listeners.pressed import read_click, trigger_key
 from bot.slack.listeners.shapes import is_whole
-from bot.slack.listeners.tools import Reply, Tools, one_request
+from bot.slack.listeners.tools import Reply, Tools
+from bot.slack.patience import one_request
 
 _EVERYTHING = re.compile("")
 

@@ -6,16 +6,12 @@ button was drawn; the ids in the value are claims until they are checked.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from bot.domain.commands import (
     Acknowledge,
     AssignRole,
-    CancelRun,
     ChangeImpact,
     ChangeSeverity,
     ChangeStatus,
@@ -23,72 +19,28 @@ from bot.domain.commands import (
     ChooseBranch,
     ChooseRunbook,
     Command,
-    ConfirmRun,
     RunDiagnostics,
     TickStep,
     UntickStep,
 )
-from bot.domain.errors import ForbiddenError, UserError
+from bot.domain.errors import UserError
 from bot.domain.facts import Impact, Origin, Role, Status
-from bot.domain.incident import Incident
+from bot.domain.policy import Permission
 from bot.domain.severity import Severity
 from bot.services.desk import TakenError
 from bot.slack.blocks import ids, views
 from bot.slack.blocks.messages import room_link
 from bot.slack.blocks.parts import person
+from bot.slack.listeners import running
 from bot.slack.listeners.covering import press_cover
 from bot.slack.listeners.declaring import KNOWN_PRIVATELY, answer_when_ready, declare
 from bot.slack.listeners.escalating import offers, require_holder
-from bot.slack.listeners.forms import action_of, open_declare_form, open_view, request_run
-from bot.slack.listeners.tools import Tools, one_request
+from bot.slack.listeners.forms import open_declare_form
+from bot.slack.listeners.pressed import Click, incident_of, open_view
+from bot.slack.listeners.tools import Tools
+from bot.slack.patience import one_request
 
 RUNBOOK_IDS = re.compile(rf"[a-z0-9-]{{1,80}}(?:\+[a-z0-9-]{{1,80}}){{0,{ids.MOST_CANDIDATES - 1}}}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Click:
-    """Somebody pressed something."""
-
-    action_id: str
-    value: str
-    user_id: str
-    channel_id: str
-    message_ts: str
-    trigger_id: str
-    response_url: str = field(repr=False)
-    delivery: str
-    thread_ts: str = ""
-
-
-def read_click(body: dict[str, Any]) -> Click:
-    """The click of a ``block_actions`` payload. Raises: UserError for anything that Muster never draws."""
-    pressed = body.get("actions") or []
-    if len(pressed) != 1:
-        raise UserError("Muster expects one click at a time; nothing was done.")
-    action = pressed[0]
-    option = action.get("selected_option")
-    value = option.get("value") if isinstance(option, dict) else action.get("value")
-    message = body.get("message") or {}
-    container = body.get("container") or {}
-    channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
-    user_id = str((body.get("user") or {}).get("id", ""))
-    action_id = str(action.get("action_id", ""))
-    return Click(
-        action_id=action_id.partition(":")[0],
-        value=value if isinstance(value, str) else "",
-        user_id=user_id,
-        channel_id=str(channel),
-        message_ts=str(message.get("ts") or container.get("message_ts") or ""),
-        trigger_id=str(body.get("trigger_id", "")),
-        response_url=str(body.get("response_url", "")),
-        delivery=f"click:{user_id}:{action_id}:{action.get('action_ts') or trigger_key(body)}",
-        thread_ts=str(message.get("thread_ts") or ""),
-    )
-
-
-def trigger_key(body: Mapping[str, Any]) -> str:
-    """Tells one trigger from another. The trigger itself opens forms as this app, so it never stands in a key of Redis."""
-    return hashlib.sha256(str(body.get("trigger_id")).encode()).hexdigest()[:32]
 
 
 async def click(tools: Tools, pressed: Click) -> None:
@@ -102,34 +54,17 @@ async def click(tools: Tools, pressed: Click) -> None:
         await act(tools, pressed)
 
 
-async def _incident_of(tools: Tools, pressed: Click, *, fresh: bool = True) -> tuple[Incident, ids.Target]:
-    """The incident of the click, which must come from one of its own messages, by somebody who may."""
-    target = ids.parse(pressed.value)
-    incident = await tools.desk.get(target.incident_id, fresh=fresh)
-    places = {incident.channel_id, *(channel for page in incident.pages for channel, _ in page.messages)}
-    if not incident.private:  # a private one draws no button where it was declared
-        places.update(origin.channel_id for origin in (incident.origin, *(origin for _, origin in incident.declared_again)))
-    if pressed.channel_id in places:
-        return incident, target
-    if not fresh:  # another replica may have posted there since
-        return await _incident_of(tools, pressed)
-    # A quick thumb presses the page's button before it is recorded where the page went: who they are decides then.
-    if pressed.channel_id.startswith("D") and await tools.is_contact_of(incident, pressed.user_id):
-        return incident, target
-    raise ForbiddenError("That button belongs to another room; nothing was done.")
-
-
 Make = Callable[[ids.Target, Click], Command]
 
 
-def _commanding(make: Make, *, certain: bool = False) -> Callable[[Tools, Click], Awaitable[None]]:
-    """An act that is one command of a responder. ``certain``: only of one whom Slack knows."""
+def _commanding(make: Make, *, permission: Permission | None = None) -> Callable[[Tools, Click], Awaitable[None]]:
+    """An act that is one command of a responder, or of whoever has the ``permission``."""
 
     async def act(tools: Tools, pressed: Click) -> None:
-        incident, target = await _incident_of(tools, pressed, fresh=False)
+        incident, target = await incident_of(tools, pressed, fresh=False)
         command = make(target, pressed)
         try:
-            await tools.act(incident, command, by=pressed.user_id, delivery=pressed.delivery, certain=certain)
+            await tools.act(incident, command, by=pressed.user_id, delivery=pressed.delivery, permission=permission)
         except TakenError as taken:  # a runbook chosen, or an incident reopened, while another one works on the same
             other = await tools.desk.get(taken.incident_id)
             where = "in a private room" if other.private else f"in {room_link(other)}"
@@ -152,7 +87,7 @@ def _severity(target: ids.Target) -> Severity:
 
 async def _not_an_incident(tools: Tools, pressed: Click) -> None:
     """Anybody who may declare may also take back what a phrase opened, where it was said, as long as it is in triage."""
-    incident, _ = await _incident_of(tools, pressed)
+    incident, _ = await incident_of(tools, pressed)
     await tools.check_person(pressed.user_id)
     if pressed.channel_id == incident.channel_id or incident.origin.how != "phrase":
         await tools.check_responder(incident, pressed.user_id)
@@ -161,22 +96,9 @@ async def _not_an_incident(tools: Tools, pressed: Click) -> None:
 
 
 async def _skip(tools: Tools, pressed: Click) -> None:
-    incident, target = await _incident_of(tools, pressed)
+    incident, target = await incident_of(tools, pressed)
     title = incident.runbook.step(target.thing).title if incident.runbook else target.thing
     await open_view(tools, pressed.trigger_id, views.skip_view(pressed.value, title))
-
-
-async def _run_step(tools: Tools, pressed: Click) -> None:
-    """Ask for what the runbook does not give, or, when it gives everything, ask for the run at once."""
-    incident, target = await _incident_of(tools, pressed)
-    step, action = action_of(tools, incident, target.thing)
-    if views.missing_fields(action.params, step.with_):
-        view = views.run_view(pressed.value, action.title, action.params, step.with_, step.caution)
-        await open_view(tools, pressed.trigger_id, view)
-        return
-    await tools.check_responder(incident, pressed.user_id)
-    params = action.params.model_validate(dict(step.with_)).model_dump(mode="json")
-    await request_run(tools, incident, step, action, params, user_id=pressed.user_id, delivery=pressed.delivery)
 
 
 def _impact(target: ids.Target) -> ChangeImpact:
@@ -187,19 +109,19 @@ def _impact(target: ids.Target) -> ChangeImpact:
 
 async def _check_in(tools: Tools, pressed: Click) -> None:
     """Only who has it can say so: somebody else's word would keep everybody waiting."""
-    incident, _ = await _incident_of(tools, pressed)
+    incident, _ = await incident_of(tools, pressed)
     require_holder(incident, pressed.user_id)
     await tools.act(incident, CheckIn(), by=pressed.user_id, delivery=pressed.delivery)
 
 
 async def _escalate(tools: Tools, pressed: Click) -> None:
-    incident, _ = await _incident_of(tools, pressed, fresh=False)
+    incident, _ = await incident_of(tools, pressed, fresh=False)
     view = views.escalate_view(ids.value(incident.id, ids.ESCALATE), offers(incident))
     await open_view(tools, pressed.trigger_id, view)
 
 
 async def _hand_over(tools: Tools, pressed: Click) -> None:
-    incident, _ = await _incident_of(tools, pressed, fresh=False)
+    incident, _ = await incident_of(tools, pressed, fresh=False)
     view = views.escalate_view(ids.value(incident.id, ids.HAND_OVER), offers(incident), handing_over=True)
     await open_view(tools, pressed.trigger_id, view)
 
@@ -287,17 +209,15 @@ ACTS: dict[str, Callable[[Tools, Click], Awaitable[None]]] = {
     ids.TAKE_TEST: _take_test,
     ids.COVER: _cover,
     ids.CHOOSE_RUNBOOK: _commanding(lambda target, pressed: ChooseRunbook(runbook_id=target.thing)),
-    ids.RUN_DIAGNOSTICS: _commanding(lambda target, pressed: RunDiagnostics()),
+    ids.RUN_DIAGNOSTICS: _commanding(lambda target, pressed: RunDiagnostics(), permission=Permission.READ),
     ids.TICK: _commanding(lambda target, pressed: TickStep(step_id=target.thing)),
     ids.UNTICK: _commanding(lambda target, pressed: UntickStep(step_id=target.thing)),
     ids.SKIP: _skip,
     ids.CHOOSE_BRANCH: _commanding(lambda target, pressed: ChooseBranch(step_id=target.thing, branch_id=target.detail)),
-    ids.RUN_STEP: _run_step,
-    ids.CONFIRM_RUN: _commanding(lambda target, pressed: ConfirmRun(run_id=target.thing), certain=True),
-    ids.CANCEL_RUN: _commanding(lambda target, pressed: CancelRun(run_id=target.thing)),
     ids.OPEN_FROM_PROMPT: _open_from_prompt,
     ids.DISMISS_PROMPT: _dismiss_prompt,
     ids.OPEN_WORDS: _open_form,
     ids.OPEN_RUNBOOK: _open_runbook,
+    **running.ACTS,
 }
 """What each action_id asks of the desk."""

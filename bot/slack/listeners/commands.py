@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.domain.catalog import best_runbooks
-from bot.domain.commands import Acknowledge, AssignRole, ChangeImpact, ChangeSeverity, ChangeStatus, Note
+from bot.domain.commands import Acknowledge, AssignRole, ChangeAccounts, ChangeImpact, ChangeSeverity, ChangeStatus, Note
 from bot.domain.decisions.conduct import NOTE_MAX_CHARS
 from bot.domain.errors import UserError
 from bot.domain.facts import Impact, Origin, Role, Status
@@ -175,6 +175,20 @@ async def _impact(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> R
     return Reply(text=f"{'🔺' if on else '🔻'} {IMPACT_LABELS[impact]}: {'on, since now' if on else 'over'}.")
 
 
+async def _accounts(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
+    """The list is for the people of the room: it says whom it hit."""
+    found = await tools.room_of(asked.channel_id)
+    if "change" not in arguments:
+        await tools.check_responder(found, asked.user_id)
+        return _said(texts.draw_accounts(await tools.desk.get(found.id)))
+    named = tuple(re.split(r"[\s,]+", readable(arguments["accounts"]).strip(" \t\r\n,")))
+    adding = arguments["change"].casefold() == "add"
+    command = ChangeAccounts(added=named) if adding else ChangeAccounts(removed=named)
+    after = await tools.act(found, command, by=asked.user_id, delivery=asked.delivery)
+    drawn = texts.draw_accounts(after)
+    return Reply(text=f"{'Added' if adding else 'Removed'}. {drawn.text}", blocks=drawn.blocks)
+
+
 async def _nearest(tools: Tools, asked: Asked, arguments: Mapping[str, str]) -> Reply | None:
     return nearest(tools, arguments["nearest"], clean(readable(arguments["words"]), max_chars=TITLE_MAX_CHARS))
 
@@ -213,6 +227,7 @@ _VERBS: dict[Verb, Callable[[Tools, Asked, Mapping[str, str]], Awaitable[Reply |
     Verb.UPDATE: _update,
     Verb.NOTE: _note,
     Verb.IMPACT: _impact,
+    Verb.ACCOUNTS: _accounts,
     Verb.NOBODY: _nobody,
     Verb.NEAREST: _nearest,
 }

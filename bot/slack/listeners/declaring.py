@@ -8,6 +8,7 @@ from bot.domain.catalog import best_runbooks
 from bot.domain.commands import Declaration
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
+from bot.domain.policy import Permission
 from bot.domain.severity import Severity
 from bot.services.desk import Declared
 from bot.services.worker import HEAD_START_S
@@ -34,9 +35,9 @@ async def declare(
 ) -> Declared:
     """Open an incident for ``words`` (plain text), or point at the one that is open. ``runbook_ids`` None: by the words.
 
-    Raises: ForbiddenError for guests; what the desk raises.
+    Raises: ForbiddenError for whoever may not; what the desk raises.
     """
-    await tools.check_person(user_id)
+    await tools.permissions.require(user_id, Permission.DECLARE, None)
     declaration = Declaration(
         title=words,
         runbook_ids=best_runbooks(words, tools.catalog) if runbook_ids is None else runbook_ids,

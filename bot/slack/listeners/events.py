@@ -8,9 +8,10 @@ from typing import Any
 import structlog
 
 from bot.domain.commands import Join, Leave
-from bot.domain.errors import PermanentError, UserError
+from bot.domain.errors import ForbiddenError, PermanentError, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
+from bot.domain.policy import Permission
 from bot.domain.tasks import prompt_task
 from bot.domain.text import readable
 from bot.domain.triggers import PhraseMatch
@@ -49,9 +50,8 @@ async def _message(tools: Tools, event: Mapping[str, Any], event_id: str) -> Non
     person = await tools.find_person(str(event["user"]))
     if person and (person.is_bot or person.is_gone):
         return
-    outsider = person is not None and (person.is_guest or (person.team_id and person.team_id != tools.team_id))
-    bare = match.kind == "bare" and tools.catalog.on_phrase == "auto" and not outsider
-    if not bare:
+    bare = match.kind == "bare" and tools.catalog.on_phrase == "auto"
+    if not bare or not await _may_declare(tools, str(event["user"])):
         await _ask(tools, event, match)
         return
     origin = Origin(
@@ -68,6 +68,15 @@ async def _message(tools: Tools, event: Mapping[str, Any], event_id: str) -> Non
         delivery=_delivery(event),
         runbook_ids=match.runbook_ids,
     )
+
+
+async def _may_declare(tools: Tools, user_id: str) -> bool:
+    """Whoever may not gets the question: somebody else who reads it may."""
+    try:
+        await tools.permissions.require(user_id, Permission.DECLARE, None)
+    except ForbiddenError:
+        return False
+    return True
 
 
 async def _ask(tools: Tools, event: Mapping[str, Any], match: PhraseMatch) -> None:

@@ -6,34 +6,18 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from bot.domain.commands import RequestRun, SkipStep
-from bot.domain.errors import PermanentError, UserError
+from bot.domain.commands import SkipStep
+from bot.domain.errors import UserError
 from bot.domain.facts import Origin
-from bot.domain.incident import Incident
-from bot.domain.runbook import Step
 from bot.domain.severity import Severity
 from bot.domain.text import REASON_MAX_CHARS, TITLE_MAX_CHARS, clean
 from bot.services.desk import Declared
-from bot.services.ports import ActionInfo
 from bot.slack.blocks import ids, views
-from bot.slack.blocks.views import View
-from bot.slack.client import WHILE_SLACK_WAITS_S
+from bot.slack.listeners import running
 from bot.slack.listeners.declaring import at_once, declare, when_ready
 from bot.slack.listeners.escalating import called, escalation, require_holder
+from bot.slack.listeners.pressed import Answer, open_view
 from bot.slack.listeners.tools import Tools
-
-Answer = dict[str, Any] | None
-"""What Slack is told about a sent form (docs.slack.dev, surfaces/modals): None closes it."""
-
-
-async def open_view(tools: Tools, trigger_id: str, view: View) -> None:
-    """Raises: UserError when the trigger is too old, TemporaryError when Slack does not take it now."""
-    try:
-        await tools.slack.call("views.open", urgent=True, patience_s=WHILE_SLACK_WAITS_S, trigger_id=trigger_id, view=view)
-    except PermanentError as error:
-        if error.code in ("expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"):
-            raise UserError("That took too long for Slack to open a form. Please press once more.") from error
-        raise
 
 
 async def open_declare_form(
@@ -100,16 +84,6 @@ async def _skipped(tools: Tools, view: Mapping[str, Any], user_id: str, delivery
     return None
 
 
-async def _run_requested(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
-    target = ids.parse(views.metadata_of(view).get("target", ""))
-    incident = await tools.desk.get(target.incident_id)
-    await tools.check_responder(incident, user_id)
-    step, action = action_of(tools, incident, target.thing)
-    params = views.read_params(view, action.params, step.with_)
-    await request_run(tools, incident, step, action, params, user_id=user_id, delivery=delivery)
-    return None
-
-
 async def _escalated(tools: Tools, view: Mapping[str, Any], user_id: str, delivery: str) -> Answer:
     target = ids.parse(views.metadata_of(view).get("target", ""))
     if target.thing not in (ids.ESCALATE, ids.HAND_OVER):
@@ -139,39 +113,13 @@ async def _handed_over(tools: Tools, user_id: str, reason: str) -> str:
     return f"handed over by {who.name if who else user_id}{because}"
 
 
-def action_of(tools: Tools, incident: Incident, step_id: str) -> tuple[Step, ActionInfo]:
-    """The step and the action that it runs. Raises: UserError when this version has no such action."""
-    if incident.runbook is None:
-        raise UserError("This incident has no runbook yet.")
-    step = incident.runbook.step(step_id)
-    action = tools.actions.get(step.run or "")
-    if action is None:
-        raise UserError(f"This version of Muster cannot run “{step.title}”; do it by hand and tick it.")
-    return step, action
-
-
-async def request_run(
-    tools: Tools,
-    incident: Incident,
-    step: Step,
-    action: ActionInfo,
-    params: dict[str, Any],
-    *,
-    user_id: str,
-    delivery: str,
-) -> None:
-    """Ask for a run with complete parameters."""
-    command = RequestRun(step_id=step.id, action=action.name, title=action.title, risk=action.risk, params=params)
-    await tools.desk.handle(incident.id, command, by=user_id, delivery=delivery)
-
-
 _WHOM = re.compile(r"(?P<kind>next|level:(?P<level>[0-9]{1,4})|contact:(?P<contact>[a-z0-9-]{1,60}))?")
 _USER_ID = re.compile(r"[UW][A-Z0-9]{2,30}")
 
 SENT: dict[str, Callable[[Tools, Mapping[str, Any], str, str], Awaitable[Answer]]] = {
     ids.VIEW_DECLARE: _declared,
     ids.VIEW_SKIP: _skipped,
-    ids.VIEW_RUN: _run_requested,
     ids.VIEW_ESCALATE: _escalated,
+    **running.SENT,
 }
 """What becomes of each form, by callback_id: (tools, view, user id, delivery key) → the answer to Slack."""

@@ -35,6 +35,7 @@ class Verb(StrEnum):
     UPDATE = "update"
     NOTE = "note"
     IMPACT = "impact"
+    ACCOUNTS = "accounts"
     NOBODY = "nobody"
     """To call somebody whom nobody knows here; ``arguments["words"]`` is what was typed behind ``escalate``."""
     NEAREST = "nearest"
@@ -117,6 +118,14 @@ FORMS: tuple[Form[Verb], ...] = (
         "what makes it matter more, since now; off: no longer",
         r"impact\s+(?P<impact>customer|media|business)(?:\s+(?P<switch>on|off))?",
     ),
+    line(Verb.ACCOUNTS, "accounts", "the accounts that are affected", r"accounts", in_room=True),
+    line(
+        Verb.ACCOUNTS,
+        "accounts add|remove <ids>",
+        "change the list of affected accounts by hand",
+        r"accounts\s+(?P<change>add|remove)\s+(?P<accounts>.+)",
+        in_room=True,
+    ),
     line(Verb.RESOLVE, "resolve", "it is over", r"resolve"),
     line(Verb.DRILL, "drill <words>", "rehearse: everything as in earnest, marked as a drill", r"drill\s+(?P<words>.+)"),
 )
@@ -127,7 +136,7 @@ NEAREST_MOST_WORDS = 2
 """More words than that are a description of something broken, not a mistyped command."""
 
 
-_IN_ROOM = re.compile(r"\s*(?:escalate|update|note)\s", re.IGNORECASE)
+_IN_ROOM = re.compile(r"\s*(?:(?:escalate|update|note)\s|accounts\b)", re.IGNORECASE)
 _ESCALATED = re.compile(rf"(?:to\s+)?(?:{_LEVEL}|(?P<person>{_PERSON}))(?P<reason>[\s:,].*)?", re.IGNORECASE | re.DOTALL)
 _GROUP = re.compile(r"<!subteam\^[A-Z0-9]+\|(@?[^<>|\s]+)>")
 _NAME_MOST_WORDS = 12

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -14,54 +12,24 @@ import aiohttp
 import structlog
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Command, Join
+from bot.domain.commands import Command
 from bot.domain.duty import Cover
-from bot.domain.errors import ForbiddenError, MusterError, PermanentError, TemporaryError, UserError
-from bot.domain.escalation import Contact
+from bot.domain.errors import MusterError, UserError
 from bot.domain.incident import Incident
+from bot.domain.policy import Permission
 from bot.services.desk import Desk
 from bot.services.ports import ActionInfo, Clock
-from bot.slack.client import WHILE_SLACK_WAITS_S, SlackApi
+from bot.slack.client import SlackApi
 from bot.slack.drawing import Block
 from bot.slack.duty import DutyRoster
+from bot.slack.patience import request_is_over
 from bot.slack.people import People, Person
+from bot.slack.permissions import Permissions, outside
 from bot.slack.posting import post
 
 ANSWER_TIMEOUT_S = 5
-LOOK_UPS_S = 1.6
-"""For all that is looked up in Slack in one request of its, together: the rest of the 3 s is for Redis."""
 ROOM_WAIT_S = 25
 """How long an answer waits for the room; a response_url lives for 30 minutes, a person's patience does not."""
-
-
-_LOOK_UPS_END_AT: ContextVar[float | None] = ContextVar("look_ups_end_at", default=None)
-"""By the clock of the event loop; set by ``one_request`` only."""
-
-
-@contextmanager
-def one_request() -> Iterator[None]:
-    """In this, all look-ups of who somebody is have ``LOOK_UPS_S`` seconds together: several that each take as long as they may
-    would make Slack give up on its request."""
-    if _LOOK_UPS_END_AT.get() is not None:
-        yield
-        return
-    token = _LOOK_UPS_END_AT.set(asyncio.get_running_loop().time() + LOOK_UPS_S)
-    try:
-        yield
-    finally:
-        _LOOK_UPS_END_AT.reset(token)
-
-
-@asynccontextmanager
-async def _while_slack_waits() -> AsyncIterator[None]:
-    """For the next look-up, or what is left for it. Raises: TimeoutError, at once when nothing is left."""
-    now, together = asyncio.get_running_loop().time(), _LOOK_UPS_END_AT.get()
-    if together is not None and together <= now:
-        raise TimeoutError
-    ends_at = now + WHILE_SLACK_WAITS_S
-    async with asyncio.timeout_at(ends_at if together is None else min(ends_at, together)):
-        yield
-
 
 _SLACK_HOSTS = (".slack.com", ".slack-gov.com")
 
@@ -115,7 +83,7 @@ class Answers:
         task.add_done_callback(self._running.discard)
 
     async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        _LOOK_UPS_END_AT.set(None)  # Slack's request is over
+        request_is_over()
         try:
             await work
         except MusterError as error:
@@ -179,6 +147,7 @@ class Tools:
     clock: Clock
     slack: SlackApi
     people: People
+    permissions: Permissions
     answers: Answers
     actions: Mapping[str, ActionInfo]
     duty: DutyRoster
@@ -204,35 +173,12 @@ class Tools:
         await post(self.slack, channel_id=opened["channel"]["id"], text=reply.text, blocks=reply.blocks)
 
     async def find_person(self, user_id: str) -> Person | None:
-        """The person; None when Slack cannot say who it is right now. Raises: ForbiddenError when there is no such person."""
-        try:
-            async with _while_slack_waits():
-                return await self.people.get(user_id)
-        except PermanentError as error:
-            raise ForbiddenError("Slack knows no such person in this workspace; nothing was done.") from error
-        except TimeoutError:
-            known = self.people.find(user_id)
-            if known is None:
-                self.log.warning("person_unknown", error="Slack took too long")
-            return known
-        except MusterError as error:
-            self.log.warning("person_unknown", error=str(error))
-            return None
+        """See ``Permissions.find_person``."""
+        return await self.permissions.find_person(user_id)
 
     async def check_person(self, user_id: str, *, certain: bool = False) -> None:
-        """Raises: ForbiddenError for guests, bots, and people who left or belong to another workspace.
-
-        When Slack cannot say who it is, calling for help is allowed all the same; with ``certain`` it is not.
-        """
-        person = await self.find_person(user_id)
-        if person is None and certain:
-            raise ForbiddenError("Slack cannot say who you are at the moment, so nothing was done. Try again in a minute.")
-        if person is None:
-            return
-        if person.is_gone or person.is_bot:
-            raise ForbiddenError("Only people of this workspace can do that; nothing was done.")
-        if person.is_guest or (person.team_id and person.team_id != self.team_id):
-            raise ForbiddenError("Guests and people of other workspaces cannot do that; ask a member of the team.")
+        """See ``Permissions.check_person``."""
+        await self.permissions.check_person(user_id, certain=certain)
 
     async def require_member(self, user_id: str, *, so: str, certain: bool = False) -> Person | None:
         """The person, who is to do something themselves; None when Slack cannot say who it is right now. ``so`` is what follows.
@@ -259,68 +205,46 @@ class Tools:
             raise UserError(f"<@{user_id}> {why}, so {so}. Name a member of this workspace.")
         return person
 
-    async def act(self, incident: Incident, command: Command, *, by: str, delivery: str, certain: bool = False) -> Incident:
-        """What a responder asks for, done. ``incident`` may be what this process remembers of it.
+    async def act(
+        self,
+        incident: Incident,
+        command: Command,
+        *,
+        by: str,
+        delivery: str,
+        permission: Permission | None = None,
+        certain: bool = False,
+    ) -> Incident:
+        """What a responder asks for, or with ``permission`` whoever has that, done. ``incident`` may be what this process
+        remembers of it.
 
-        ``certain``: see ``check_person``. Raises: what ``check_responder`` and ``Desk.handle`` raise.
+        ``certain``: see ``Permissions.check_person``. Raises: what ``Permissions.require`` and ``Desk.handle`` raise.
         """
-        on_record = await self.check_responder(incident, by, certain=certain)
+        if permission is None:
+            on_record = await self.check_responder(incident, by, certain=certain)
+        else:
+            on_record = await self.permissions.require(by, permission, incident, certain=certain)
+        return await self.do(incident, command, by=by, delivery=delivery, on_record=on_record)
+
+    async def do(self, incident: Incident, command: Command, *, by: str, delivery: str, on_record: bool) -> Incident:
+        """What somebody asks for whom ``Permissions`` let in, done; ``on_record`` is what it said.
+
+        Raises: ForbiddenError when the timeline was all that let them in and says otherwise by now; what ``Desk.handle`` raises.
+        """
 
         def still(now: Incident) -> None:
             if on_record and not now.is_responder(by):
-                raise _outside(now)
+                raise outside(now)
 
         return (await self.desk.handle(incident.id, command, by=by, delivery=delivery, check=still)).incident
 
     async def check_responder(self, incident: Incident, user_id: str, *, certain: bool = False) -> bool:
-        """Whether the timeline says that somebody is in the room. Who was not seen coming in is looked up in Slack and recorded.
-
-        ``certain``: for what changes something outside of Slack, see ``check_person``. Raises: ForbiddenError for everybody else.
-        """
-        await self.check_person(user_id, certain=certain)
-        if incident.is_responder(user_id):
-            return True
-        if await self.is_contact_of(incident, user_id):
-            return False
-        if incident.channel_id and user_id in await self._members(incident.channel_id):
-            await self.desk.handle(incident.id, Join(user_id=user_id), by=user_id)
-            return True
-        raise _outside(incident)
+        """See ``Permissions.check_responder``."""
+        return await self.permissions.check_responder(incident, user_id, certain=certain)
 
     async def is_contact_of(self, incident: Incident, user_id: str) -> bool:
-        """Whether somebody is behind a contact of an alarm that was raised, also while their page is still being recorded."""
-        called = [
-            contact
-            for raised in incident.raised.values()
-            if raised.alarm.kind != "notice"
-            for contact in (incident.contact(raised, identity) for identity in raised.contact_ids)
-            if contact and contact.slack
-        ]
-        try:
-            async with _while_slack_waits():
-                for contact in called:
-                    if await self._is_behind(contact, user_id):
-                        return True
-        except TimeoutError:
-            self.log.warning("contacts_unknown", error="Slack took too long")
-        return False
-
-    async def _is_behind(self, contact: Contact, user_id: str) -> bool:
-        try:
-            return user_id in await self.people.resolve(str(contact.slack))
-        except MusterError as error:  # nobody is let in for a contact that cannot be looked up
-            self.log.warning("contact_unknown", contact=contact.id, error=str(error))
-            return False
-
-    async def _members(self, channel_id: str) -> frozenset[str]:
-        members = self.slack.each(
-            "conversations.members", "members", patience_s=WHILE_SLACK_WAITS_S, channel=channel_id, limit=1000
-        )
-        try:
-            async with _while_slack_waits():
-                return frozenset([user_id async for user_id in members])
-        except TimeoutError as error:
-            raise TemporaryError("Slack did not say in time who is in the room") from error
+        """See ``Permissions.is_contact_of``."""
+        return await self.permissions.is_contact_of(incident, user_id)
 
     async def room_of(self, channel_id: str) -> Incident:
         """The incident whose room this is, for ``act``. Raises: UserError that says where to do it instead."""
@@ -347,8 +271,3 @@ class Tools:
             ways = [way for way in (contact.slack, contact.phone) if way]
             lines.append(f"{contact.name} ({', '.join(ways) or 'no way to reach them is known'})")
         return "; ".join(lines) or "your on-call engineer"
-
-
-def _outside(incident: Incident) -> ForbiddenError:
-    where = f"<#{incident.channel_id}>" if incident.channel_id and not incident.private else "the room"
-    return ForbiddenError(f"Only people in {where} can do that. Join it, then press again; nothing was done.")

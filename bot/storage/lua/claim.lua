@@ -1,11 +1,19 @@
 -- Leases tasks that are due. A lease that runs out makes the task due again: nothing leaves the set but by its outcome.
--- KEYS[1] prefix; ARGV[1] owner, ARGV[2] most, ARGV[3] lease_ms, ARGV[4] '1' when time travel is allowed
+-- KEYS[1] prefix; ARGV[1] owner, ARGV[2] most, ARGV[3] lease_ms, ARGV[4] '1' when time travel is allowed, ARGV[5…] ids: only these
 -- Returns {now_ms, next_due_ms or '', {id, token, attempt, asked, due, payload}, ...}
 local p = KEYS[1]
 local now = now_ms(p, ARGV[4])
 local due = p .. 'due'
 local out = {tostring(now), ''}
-local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))
+local ids = {}
+if #ARGV > 4 then
+  for i = 5, #ARGV do
+    local score = redis.call('ZSCORE', due, ARGV[i])
+    if score and tonumber(score) <= now and #ids < tonumber(ARGV[2]) then ids[#ids + 1] = ARGV[i] end
+  end
+else
+  ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))
+end
 local fence = #ids > 0 and redis.call('INCRBY', p .. 'fence', #ids) - #ids or 0
 local later, over = {}, {}
 for _, id in ipairs(ids) do
