@@ -21,6 +21,7 @@ from bot.domain.incident import Incident
 from bot.domain.outcome import Outcome, Preview
 from bot.domain.run import UNDO_PREFIX, Run
 from bot.domain.tasks import TaskKind
+from bot.domain.timeline import dump_entry
 from bot.http.phone import PhoneDoor
 from bot.metrics import Metrics
 from bot.notices import IncidentsChannel
@@ -172,7 +173,11 @@ class Actions:
             pace=self._pace,
             pause=self._pause,
             is_stopping=assignment.is_stopping,
+            timeline=functools.partial(self._timeline, incident.id),
         )
+
+    async def _timeline(self, incident_id: str) -> str:
+        return "".join(f"{dump_entry(entry)}\n" for entry in await self._desk.entries(incident_id))
 
 
 # -- what the settings say -------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 CITED = re.compile(r"`(bot(?:\.[a-z_]+)+):([A-Za-z_][\w.]*)`")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +16,18 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from bot.actions.clerk_sessions import STILL_VALID
-from bot.actions.clerk_sweep import AGAIN, BUCKET, BUDGET_S, ROW, Sweep, sessions_text, users_after, users_text, word_of
+from bot.actions.clerk_sweep import (
+    AGAIN,
+    BUCKET,
+    BUDGET_S,
+    ROW,
+    TOKEN_LIFE_S,
+    Sweep,
+    sessions_text,
+    users_after,
+    users_text,
+    word_of,
+)
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
 from bot.domain.errors import UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
@@ -33,6 +45,8 @@ MOST_PREVIEWED: Final = 2_000
 SAMPLE: Final = 20
 """So many users' sessions are counted for a preview."""
 MOST_SHOWN: Final = 50
+CALLS_EACH: Final = 3
+"""Reads of a user's sessions, beside a call for each session: what there is, that nothing is left, and the second look."""
 MOST_ACCOUNTS: Final = 1_000
 REPORT_ROWS: Final = 5_000
 _CSV_HEAD: Final = (
@@ -154,7 +168,10 @@ async def preview_everywhere(params: EverywhereParams, context: ActionContext) -
     lines += [f"Left alone: {user_id} ({why})" for user_id, why in spared.items()]
     lines += [f"Not found at Clerk: {user_id}" for user_id in found.missing]
     lines.append("Who signs in after the confirmation stays signed in.")
-    lines.append(f"At {_per_s(params, context):g} calls a second, {params.share_percent} % of Clerk's limit.")
+    calls = count * CALLS_EACH + count * ended / len(sample)
+    per_s = _per_s(params, context)
+    minutes = math.ceil(max(TOKEN_LIFE_S, calls / per_s) / 60)
+    lines.append(f"Takes about {minutes} min: {per_s:g} calls a second, {params.share_percent} % of Clerk's limit.")
     return Preview(
         summary=f"{sessions[:1].upper()}{sessions[1:]} of {users_text(count)} ({params.scope}) end; {STILL_VALID}.",
         items=tuple(lines),

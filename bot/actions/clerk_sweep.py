@@ -23,6 +23,7 @@ from bot.providers.clerk import MAX_LIMIT, MAX_NAMED, MAX_PAGES, ClerkClient, Se
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.foreign import foreign_text
 from bot.services.desk import FencedError
+from bot.services.ending import end_all
 from bot.services.jobs import Job
 
 BUCKET: Final = "clerk"
@@ -90,9 +91,9 @@ class Caller:
         while True:
             try:
                 async with self._slots:
+                    self._check()
                     await self.patiently(lambda: self._context.pace(BUCKET, self._per_s))
-                    if self.is_over:
-                        raise OverError
+                    self._check()  # waiting for the turn may have taken long
                     result = await call()
             except Refused as error:
                 self._answers += 1
@@ -115,6 +116,10 @@ class Caller:
             else:
                 self._answers += 1
                 return result
+
+    def _check(self) -> None:
+        if self.is_over:
+            raise OverError
 
     async def patiently(self, request: Callable[[], Awaitable[T]]) -> T:
         """What the store answers; a Redis that is away for a moment must not end a run of an hour. ``request`` is safe to repeat.
@@ -440,7 +445,7 @@ def _number(value: JsonValue) -> int:
     return round(value) if isinstance(value, int | float) else 0
 
 
-async def _together(things: Iterable[T], do: Callable[[T], Awaitable[None]], *, at_once: int) -> None:
+async def _together(things: Sequence[T], do: Callable[[T], Awaitable[None]], *, at_once: int) -> None:
     """``do`` all of them, so many at once. Raises: the first thing that was raised, as it is and not in a group, because the
     guards of the runner know it by its type; FencedError before any other."""
     line = iter(things)
@@ -449,11 +454,14 @@ async def _together(things: Iterable[T], do: Callable[[T], Awaitable[None]], *, 
         for thing in line:
             await do(thing)
 
+    workers = [asyncio.create_task(work(), name="sweep") for _ in range(min(at_once, len(things)))]
+    if not workers:
+        return
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(work(), name="sweep")
-    except ExceptionGroup as raised:
-        fenced = [error for error in raised.exceptions if isinstance(error, FencedError)]
-        first: Exception = fenced[0] if fenced else raised.exceptions[0]
-        raise first from raised
+        ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end_all(workers)
+    raised = [error for worker in ended if not worker.cancelled() and (error := worker.exception())]
+    fenced = [error for error in raised if isinstance(error, FencedError)]
+    for error in (*fenced, *raised):
+        raise error

@@ -9,7 +9,9 @@ from bot.actions.application import application_actions
 from bot.actions.bypass import bypass_actions
 from bot.actions.clerk import clerk_actions
 from bot.actions.clerk_bulk import bulk_actions
+from bot.actions.email import email_actions
 from bot.actions.http import http_actions
+from bot.actions.logs import log_actions
 from bot.actions.spec import ActionSpec
 from bot.actions.vercel import vercel_actions
 from bot.domain.errors import ConfigError
@@ -17,7 +19,18 @@ from bot.domain.errors import ConfigError
 
 def load_actions() -> Mapping[str, ActionSpec]:
     """Every action of this version by name. Raises: ConfigError when two share a name."""
-    return table_of((*application_actions(), *clerk_actions(), *bulk_actions(), *http_actions(), *vercel_actions(), *bypass_actions()))
+    return table_of(
+        (
+            *application_actions(),
+            *clerk_actions(),
+            *bulk_actions(),
+            *email_actions(),
+            *http_actions(),
+            *log_actions(),
+            *vercel_actions(),
+            *bypass_actions(),
+        )
+    )
 
 
 def table_of(specs: Iterable[ActionSpec]) -> Mapping[str, ActionSpec]:

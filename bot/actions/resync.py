@@ -12,6 +12,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -27,6 +28,7 @@ from bot.providers.clerk import MAX_NAMED, Account
 from bot.providers.clerk_shapes import USER_ID_PATTERN
 from bot.providers.config import DATABASE_URL
 from bot.providers.faults import Refused, Unanswered, Unavailable
+from bot.services.jobs import MemoryJob
 
 if TYPE_CHECKING:  # psycopg is imported by whoever has a database
     from bot.providers.app_database import DatabaseSession, Layout, Table
@@ -62,6 +64,7 @@ async def preview_resync(params: UserTableParams, context: ActionContext) -> Pre
 
     Raises: Refused when the table, a column, the unique index or a right is missing.
     """
+    context = replace(context, job=MemoryJob())  # the notes are those of the run that may follow
     users = Users(context)
     async with context.providers.app_database().session() as session:
         sync = await _Sync.begin(session, users, params, context)

@@ -162,6 +162,7 @@ def _presentable(outcome: Outcome, known: Iterable[str]) -> Outcome:
             "details": _lines(outcome.details, secrets),
             "remedy": _line(_sentence(outcome.remedy[:1].upper() + outcome.remedy[1:]), SUMMARY_MAX_CHARS, secrets),
             "facts": facts,
+            "report": redact(outcome.report, secrets),
         }
     )
 

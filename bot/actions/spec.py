@@ -36,6 +36,11 @@ async def no_pace(_name: str, _per_s: float) -> None:
     """For callers that share a provider's limit with nobody."""
 
 
+async def no_timeline() -> str:
+    """For callers without an incident."""
+    return ""
+
+
 def never() -> bool:
     """For callers that nobody can stop."""
     return False
@@ -79,6 +84,7 @@ class ActionContext:
     seconds keeps its cursor there. ``pace(name, per_s)`` waits until this call fits into a limit that all replicas share, and
     ``pause(name, seconds)`` says to all of them that the provider wants no call for so long.
     ``is_stopping`` is to be looked at before each call of a long run: when True, end with what was done so far.
+    ``timeline`` is the incident's as text, one entry in a line, oldest first.
     """
 
     providers: Providers
@@ -89,6 +95,7 @@ class ActionContext:
     pace: Callable[[str, float], Awaitable[None]] = no_pace
     pause: Callable[[str, float], Awaitable[None]] = no_pace
     is_stopping: Callable[[], bool] = never
+    timeline: Callable[[], Awaitable[str]] = no_timeline
 
 
 @dataclass(frozen=True)

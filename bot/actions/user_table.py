@@ -28,6 +28,7 @@ TRAIL_LENGTH: Final = 20
 """So many of the last users are remembered: when the very last one is deleted, the walk goes on behind the one before."""
 LONGEST_WAIT_S: Final = 30.0
 MAX_WAITS: Final = 20
+MAX_FAILURES: Final = 3
 _DEFAULT_WAIT_S: Final = 1.0
 SHARE: Final = 0.5
 """Of Clerk's limit; the application needs the rest."""
@@ -172,14 +173,15 @@ class Users:
         return await self._patiently(partial(self._clerk.list_users, user_ids=user_ids))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        for _ in range(MAX_WAITS):
+        """``call``, again after the wait that a 429 asks for, and up to three times when no answer comes."""
+        waits, failures = 0, 0
+        while True:
             await self._context.pace(BUCKET, self._per_s)
             try:
                 return await call()
             except Unavailable as error:
                 wait_s = _DEFAULT_WAIT_S if error.retry_after_s is None else error.retry_after_s
-                if error.reason != "busy" or wait_s > LONGEST_WAIT_S:
+                waits, failures = (waits + 1, failures) if error.reason == "busy" else (waits, failures + 1)
+                if wait_s > LONGEST_WAIT_S or waits > MAX_WAITS or failures >= MAX_FAILURES:
                     raise
                 await self._context.sleep(wait_s)
-        await self._context.pace(BUCKET, self._per_s)
-        return await call()

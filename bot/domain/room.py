@@ -57,6 +57,8 @@ class MessageKind(StrEnum):
     """All lines of a result, in the thread of its run."""
     FILE = "file"
     """A result that is too long for messages, as a file in the thread of its run."""
+    APPROVAL = "approval"
+    """Calls people to the run that needs a second person, in its thread: Slack tells nobody of a message that was redrawn."""
     BREAK_GLASS = "break_glass"
     """Somebody went on without a second person."""
 
@@ -248,6 +250,11 @@ def _messages_of(run: Run) -> Iterator[RoomMessage]:
     """Its message, its details where they are long, and the word to everybody when nobody else agreed."""
     parent = f"run:{run.id}"
     yield RoomMessage(key=parent, kind=MessageKind.RUN, place=Place.ROOM, about=run.id)
+    if run.needs_second and run.preview and not run.preview.nothing_to_do:
+        key = f"approval:{run.id}"
+        yield RoomMessage(
+            key=key, kind=MessageKind.APPROVAL, place=Place.ROOM, about=run.id, under=parent, only_update=not run.is_waiting
+        )
     if run.outcome and has_file(run.outcome):
         seen_at = run.looked_at or run.finished_at
         key = f"file:{run.id}:{int(seen_at.timestamp()) if seen_at else 0}"  # each look that is later has a file of its own

@@ -63,7 +63,7 @@ class EmailWay:
 
 
 def message_of(summons: Summons, *, sender: str, namespace: str) -> EmailMessage:
-    """The mail. Raises: PermanentError when its headers cannot be written; the texts are clean, so the name or the address is wrong."""
+    """The mail. Raises: PermanentError when a header cannot be written: the texts are clean, so it is the name or the address."""
     lines = [
         headline(summons),
         "",

@@ -1,4 +1,4 @@
-"""A mail as text: its address, its id, its headers. Handing it over is `bot.providers.smtp`, which need not be loaded for this."""
+"""A mail as text: addresses, ids, headers. Handing it over is the business of `bot.providers.smtp`, which is loaded later."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
@@ -215,7 +215,7 @@ class VercelClient:
                 return ()
             raise
         except Refused as refusal:
-            raise _of_the_team(refusal) from refusal
+            _raise_better(refusal, _of_the_team(refusal))
         lines = list(json_lines(reply.body))
         if reply.body.strip() and not lines:
             self._http.json_of(reply)
@@ -230,7 +230,7 @@ class VercelClient:
         try:
             return await self._http.get_json(*segments, params=self._params(**params))
         except Refused as refusal:
-            raise _of_the_team(refusal) from refusal
+            _raise_better(refusal, _of_the_team(refusal))
 
     async def _call(
         self, method: str, *segments: str, params: Mapping[str, str | int] | None = None, json_body: Any = None
@@ -243,7 +243,7 @@ class VercelClient:
         except Refused as refusal:
             if refusal.code in _MANGLED:
                 raise Unanswered(refusal.what, remedy=refusal.remedy) from refusal
-            raise _in_words(_of_the_team(refusal)) from refusal
+            _raise_better(refusal, _in_words(_of_the_team(refusal)))
 
     def _read_answer(self, shape: type[Shape], reply: Reply, what: str) -> Shape:
         """The answer to a call that was done. Raises: Unanswered: something answered, perhaps not Vercel."""
@@ -264,6 +264,13 @@ def _checked(project: str) -> str:
     if not re.fullmatch(PROJECT_PATTERN.removeprefix("^").removesuffix("$"), project):
         raise ConfigError(f"{VERCEL_PROJECT}: is neither the id (prj_…) nor the name of a Vercel project")
     return project
+
+
+def _raise_better(refusal: Refused, better: Refused) -> NoReturn:
+    """``better``, or ``refusal`` itself where nothing better is known: no error is its own cause."""
+    if better is refusal:
+        raise refusal
+    raise better from refusal
 
 
 def _of_the_team(refusal: Refused) -> Refused:

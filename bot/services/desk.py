@@ -119,6 +119,10 @@ class Desk:
             raise UserError("There is no such incident.")
         return incident
 
+    async def entries(self, incident_id: str) -> list[Entry]:
+        """The timeline itself, oldest first."""
+        return await self._store.timeline(incident_id)
+
     async def find_by_channel(self, channel_id: str, *, fresh: bool = True) -> Incident | None:
         """The incident whose room ``channel_id`` is."""
         identity = self._rooms.get(channel_id) or await self._store.find_by_channel(channel_id)

@@ -263,8 +263,10 @@ class Permissions:
         doing: str,
         certain: bool = False,
         read_since: float | None = None,
+        recording: bool = True,
     ) -> bool:
-        """See ``require``. What is known already is looked at first, and Slack is asked for the room last of all."""
+        """See ``require``. What is known already is looked at first, and Slack is asked for the room last of all. ``recording``:
+        whoever is found in the room is written down."""
         person = await self.check_person(user_id, certain=certain, read_since=read_since)
         responding = RESPONDERS in names and incident is not None
         if responding and incident and incident.is_responder(user_id):
@@ -282,7 +284,7 @@ class Permissions:
                 unread.append(name)
         if responding and incident:
             standing = await self._standing(incident, user_id)
-            if standing == "room":
+            if standing == "room" and recording:
                 await self._desk.handle(incident.id, Join(user_id=user_id), by=user_id)
             if standing:
                 return standing != "called"
@@ -387,14 +389,20 @@ class Permissions:
         since = now if run.risk is Risk.DESTRUCTIVE else None
         try:
             await self._admit(
-                user_id, names, incident, doing=_DOING[permission], certain=run.risk is not Risk.READ, read_since=since
+                user_id,
+                names,
+                incident,
+                doing=_DOING[permission],
+                certain=run.risk is not Risk.READ,
+                read_since=since,
+                recording=False,
             )
-        except (UnsureError, TemporaryError) as error:
-            raise UnsureError(
-                f"Slack cannot say at the moment whether {who} still may, so nothing was done. Ask for it once more."
-            ) from error
-        except ForbiddenError as error:
-            raise ForbiddenError(f"{who} may not any more, so nothing was done: only {self._described(names)} may.") from error
+        except MusterError as error:
+            if isinstance(error, ForbiddenError) and not isinstance(error, UnsureError):
+                told = f"{who} may not any more, so nothing was done: only {self._described(names)} may."
+                raise ForbiddenError(told) from error
+            told = f"Slack cannot say at the moment whether {who} still may, so nothing was done. Ask for it once more."
+            raise UnsureError(told) from error
 
     async def _require_two(self, run: Run, confirmer: str, *, read_since: float) -> None:
         """Raises: ForbiddenError when one human has both accounts."""

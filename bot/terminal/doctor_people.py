@@ -67,9 +67,7 @@ async def check_permissions(slack: SlackLook, catalog: Catalog) -> list[Finding]
     if problems:
         return problems
     count = len(named - {EVERYONE, RESPONDERS, ADMINS})
-    return [
-        ok("permissions", f"all {count} that {POLICY_FILE} names are in Slack" if count else "by the room and by being an admin")
-    ]
+    return [ok("permissions", f"all {count} that {POLICY_FILE} names are in Slack" if count else f"{POLICY_FILE} names nobody")]
 
 
 async def _named_in_policy(people: People, name: str, policy: ActionPolicy) -> Finding | None:

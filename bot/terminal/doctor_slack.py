@@ -32,6 +32,7 @@ WITHOUT_SCOPE: Mapping[str, str] = {
     "channels:read": "the incidents channel is not found, and nobody can tell who is in a room",
     "chat:write": "nothing can be said: no card, no announcement, no page",
     "commands": "slash commands and shortcuts do not work",
+    "files:write": "long results of actions are not shown",
     "groups:history": "trigger phrases in private channels are not heard, and a private room is not completed after a crash",
     "groups:read": "private channels are not seen, nor who is in a private room",
     "groups:write": "no private incident room can be made",

@@ -56,6 +56,7 @@ from bot.providers.table import Providers
 from bot.services import crashpoints
 from bot.services.desk import Desk
 from bot.services.ending import end_all
+from bot.services.jobs import Job, MemoryJob
 from bot.services.performers import not_set
 from bot.services.ports import Assignment, Claimed, Task
 from bot.services.running import PreviewPerformer, RunPerformer, run_failed
@@ -158,6 +159,8 @@ class _Stepping:
     """Where it is written down; None: a new one, once there is something to write."""
     runbook: Runbook
     reports_dir: Path
+    unrecorded: Job = field(default_factory=MemoryJob)
+    """What a run keeps that nobody could go on with."""
     deliveries: Iterator[str] = field(
         default_factory=lambda: map(f"terminal:{secrets.token_hex(8)}:{{}}".format, itertools.count())
     )
@@ -372,7 +375,7 @@ class _Stepping:
             self.specs,
             self.providers,
             desk=desk,
-            job=record.jobs if record else None,
+            job=record.jobs if record else lambda _incident_id, _run_id: self.unrecorded,
             pace=record.pace if record else no_pace,
         )
 

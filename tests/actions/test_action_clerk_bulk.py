@@ -156,6 +156,7 @@ async def test_the_preview_of_everyone(world: World, context: ActionContext) -> 
     assert (found.affects, found.accounts) == (726, tuple(users[4:]))
     assert {f"Left alone: {user} (protected)" for user in users[:3]} < set(found.items)
     assert f"Left alone: {users[3]} (excluded)" in found.items
+    assert found.items[-1] == "Takes about 13 min: 5 calls a second, 50 % of Clerk's limit."
     assert len([row for row in world.ledger if row["path"] == "/v1/sessions"]) == SAMPLE
     assert len(live(world)) == 1460
 
@@ -184,7 +185,7 @@ async def test_the_preview_says_how_fast(world: World, world_url: str, context: 
                 {"user_ids": ["user_2demo"], "share_percent": share},
                 replace(context, providers=providers, pace=pace),
             )
-        assert found.items[-1] == f"At {per_s:g} calls a second, {share} % of Clerk's limit."
+        assert found.items[-1] == f"Takes about 1 min: {per_s:g} calls a second, {share} % of Clerk's limit."
         assert turns == [("clerk", per_s)] * 2
 
 
@@ -624,24 +625,24 @@ async def interrupted(world: World, context: ActionContext, calls: int, run: Cal
 
 async def test_interrupted_again_and_again(world: World, context: ActionContext) -> None:
     """At random places, in each part of the run: the next attempt goes on, and in the end the account is complete."""
-    for seed in range(6):
+    for seed in range(4):
         chance = random.Random(seed)  # noqa: S311
-        populate(world, 30, sessions=4)
+        populate(world, 20, sessions=4)
         world.ledger.clear()
         run = replace(of_run(context), job=MemoryJob())
         attempts, outcome = 0, None
         while outcome is None:
             attempts += 1
-            outcome = await interrupted(world, run, chance.randint(1, 90), lambda: revoke(run, everyone=True))  # noqa: B023
+            outcome = await interrupted(world, run, chance.randint(1, 60), lambda: revoke(run, everyone=True))  # noqa: B023
         assert attempts > 1
-        assert (outcome.state, outcome.facts["users_done"], outcome.facts["still_active"]) == (State.OK, 30, 0)
+        assert (outcome.state, outcome.facts["users_done"], outcome.facts["still_active"]) == (State.OK, 20, 0)
         revoked, gone = outcome.facts["revoked"], outcome.facts["already_gone"]
         assert isinstance(revoked, int)
         assert isinstance(gone, int)
-        assert revoked + gone == 120
+        assert revoked + gone == 80
         assert live(world) == []
-        assert len(rows_of(outcome)) == 120
-        assert len(revocations(world)) <= 120 + 16 * attempts
+        assert len(rows_of(outcome)) == 80
+        assert len(revocations(world)) <= 80 + 16 * attempts
 
 
 async def test_the_cutoff_of_the_first_attempt_counts(world: World, context: ActionContext) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.domain.catalog import Catalog
 from bot.domain.outcome import State
+from bot.sandbox.world import clerk
+from bot.sandbox.world.application_data import SWITCH_PATH, SWITCH_TOKEN, ApplicationData
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage, said
+from tests.support.postgres import USERS, Database
 
 OUTAGE, SLOW, BREACH, WEBHOOKS = PACK = (
     "clerk-auth-outage",
@@ -27,6 +32,25 @@ TITLES = {
     WEBHOOKS: "Webhook processing failure",
 }
 WORDS = {OUTAGE: "clerk down", SLOW: "clerk slow", BREACH: "unauthorized access detected", WEBHOOKS: "clerk webhooks failing"}
+
+
+@pytest.fixture
+async def endpoint(unstarted: Stage) -> ApplicationData:
+    """Where the application takes Clerk's events, and its switch; it has no database."""
+    made = ApplicationData(clerk.SIGNING_SECRET, time.time)  # a signature says when it was made, and is judged by that
+    unstarted.world.application.more = made.answer
+    unstarted.environment |= {
+        "APPLICATION_SWITCH_URL": unstarted.environment["MUSTER_VAR_CLERK_APP_URL"] + SWITCH_PATH,
+        "APPLICATION_SWITCH_TOKEN": SWITCH_TOKEN,
+    }
+    return made
+
+
+@pytest.fixture
+async def stage(unstarted: Stage, endpoint: ApplicationData) -> Stage:
+    """A running bot, and an application that takes events."""
+    await unstarted.start()
+    return unstarted
 
 
 async def opened(stage: Stage, words: str) -> Any:
@@ -155,10 +179,12 @@ READS: list[tuple[str, str, str, Form, str]] = [
     (OUTAGE, "deployments", "application", {}, "dpl_sandbox"),
     (BREACH, "find", "", {"who": "user_2demo"}, "This is user_2demo, with 7 active sessions"),
     (BREACH, "identify", "", {}, "user_2demo"),
+    (BREACH, "reset-keys", "", {}, "fingerprint"),
     (BREACH, "verify-rotation", "", {}, "Clerk accepts the key with the fingerprint"),
 ]
 """Every way in which a step only reads; where two steps run the same, one of them."""
 CHANGES: list[tuple[str, str, str, Form, str]] = [
+    (OUTAGE, "bypass", "clerk-outage", {}, "CLERK_EMERGENCY_BYPASS"),
     (OUTAGE, "rollback", "application", {}, "dpl_sandbox3"),
     (BREACH, "revoke", "", {"user_id": "user_2demo"}, "7 active sessions of user_2demo end"),
     (BREACH, "revoke-many", "", {"user_ids": "user_2demo"}, "user_2demo"),
@@ -168,12 +194,15 @@ CHANGES: list[tuple[str, str, str, Form, str]] = [
     (BREACH, "block", "", {"identifier": "attacker@sandbox.example"}, "is put on Clerk's blocklist"),
 ]
 """Every way in which a step changes something, with what its preview says."""
+RECOVERY = ("pause", "export", "resync", "verify", "resume")
+"""The steps that work on the application's own data: they have a story of their own."""
 
 
 def test_no_step_that_runs_is_left_out(catalog: Catalog) -> None:
     """Of all four runbooks."""
     steps = {name: [ref.step for ref in catalog.runbooks[name].walk() if ref.step.run] for name in PACK}
     tried = [catalog.runbooks[name].step(step) for name, step, *_ in (*READS, *CHANGES)]
+    tried += [catalog.runbooks[WEBHOOKS].step(step) for step in RECOVERY]
     known = [(step.run, step.with_) for step in tried]
     assert [f"{name}/{step.id}" for name in PACK for step in steps[name] if (step.run, step.with_) not in known] == []
 
@@ -190,10 +219,7 @@ async def test_each_step_that_reads_runs_from_its_checklist(stage: Stage, case: 
     room = await opened(stage, WORDS[runbook_id])
     await stage.workspace.command("developer", room.name, "/incident accounts add user_2demo")
     run = await asked(stage, room, step, branch, form)
-    async with asyncio.timeout(30):
-        while run.outcome is None:
-            await asyncio.sleep(0.05)
-            run = (await incident_of(stage)).runs[run.id]
+    run = await ended(stage, run.id)
     assert words in "\n".join((run.outcome.summary, *run.outcome.details)), run.outcome
     assert "Not configured" not in run.outcome.summary
     assert changes_of(stage) == []
@@ -233,6 +259,16 @@ async def asked(stage: Stage, room: Any, step: str, branch: str, form: Form) -> 
     return run
 
 
+async def ended(stage: Stage, run_id: str) -> Any:
+    """The run as it is at its end."""
+    async with asyncio.timeout(45):
+        while True:
+            run = (await incident_of(stage)).runs[run_id]
+            if run.outcome:
+                return run
+            await asyncio.sleep(0.05)
+
+
 def changes_of(stage: Stage) -> list[str]:
     """The calls that could change something at Clerk or Vercel."""
     return [
@@ -265,18 +301,72 @@ async def test_a_breach_from_the_first_word_to_the_locked_account(stage: Stage) 
     assert changes_of(stage) == []
     await stage.click("oncall", room.name, preview, "confirm_run")
     await stage.sees(room.name, "Approved by <@U0ONCALL>", timeout_s=15)
-    async with asyncio.timeout(15):
-        while not (run := list((await incident_of(stage)).runs.values())[-1]).outcome:
-            await asyncio.sleep(0.05)
+    run = await ended(stage, list((await incident_of(stage)).runs)[-1])
     assert run.outcome.state is State.OK, run.outcome
     assert stage.world.clerk.live_sessions("user_2demo") == []
     assert stage.world.clerk.users["user_2demo"]["banned"] is True
     assert run.undo == "clerk.unban_user"
-    ended = await stage.sees(room.name, "Undo")
-    await stage.click("developer", room.name, ended, "undo_run")
+    done = await stage.sees(room.name, "Undo")
+    await stage.click("developer", room.name, done, "undo_run")
     back = await stage.sees(room.name, "user_2demo can sign in again")
     await stage.click("developer", room.name, back, "confirm_run")
     await stage.wait(lambda: stage.world.clerk.users["user_2demo"]["banned"] is False, "the ban lifted")
+
+
+@pytest.fixture
+async def data(unstarted: Stage, endpoint: ApplicationData, database: Database, tmp_path: Path) -> ApplicationData:
+    """The application's own data: a table that lacks all of Clerk's users and has one who is gone there. The bot runs."""
+    database.execute(USERS)
+    database.execute("INSERT INTO users (clerk_id, email) VALUES ('user_2gone', 'gone@sandbox.example')")
+    unstarted.environment |= {"DATABASE_URL": database.url, "MUSTER_DATA_DIR": str(tmp_path / "data")}
+    await unstarted.start()
+    return endpoint
+
+
+async def test_lost_webhooks_from_the_gap_to_the_resumption(unstarted: Stage, data: ApplicationData, database: Database) -> None:
+    """Procedure 3 in its order: each preview says what will happen, the resync waits for a second person, the data are right."""
+    stage = unstarted
+    room = await opened(stage, WORDS[WEBHOOKS])
+    (found,) = [one.outcome for name, one in (await incident_of(stage)).readings.items() if name == "users"]
+    assert found.state is State.FAILING
+    assert data.paused_since is None
+    await changed(stage, room, "pause", user="developer")
+    assert data.paused_since is not None
+    exported = await changed(stage, room, "export", user="developer")
+    assert exported.outcome.facts["rows"] == 1
+    assert database.execute("SELECT count(*) FROM users") == [(1,)]
+    await changed(stage, room, "resync", user="oncall")
+    rows = {row[0]: row[1] for row in database.execute("SELECT clerk_id, email FROM users")}
+    assert rows.keys() == stage.world.clerk.users.keys() | {"user_2gone"}
+    for user_id, user in stage.world.clerk.users.items():
+        primary = [one["email_address"] for one in user["email_addresses"] if one["id"] == user["primary_email_address_id"]]
+        assert rows[user_id] == (primary[0] if primary else None)
+    await press(stage, room, "run_step", "verify")
+    verified = await ended(stage, list((await incident_of(stage)).runs)[-1])
+    assert (verified.outcome.facts["differing"], verified.outcome.facts["rows"]) == (0, len(rows))
+    assert "users who are gone at Clerk" in verified.outcome.remedy
+    await changed(stage, room, "resume", user="developer")
+    assert data.paused_since is None
+
+
+async def changed(stage: Stage, room: Any, step: str, *, user: str) -> Any:
+    """The run of a step, asked for by the developer and confirmed by ``user``."""
+    before = set((await incident_of(stage)).runs)
+    await press(stage, room, "run_step", step)
+    views = stage.workspace.views("developer")
+    if views:
+        assert (await stage.workspace.submit_view("developer", views[-1]["id"], {})).ok
+    (run_id,) = set((await incident_of(stage)).runs) - before
+    title = (await incident_of(stage)).runs[run_id].title
+
+    def preview() -> Any:
+        shown = [one for one in stage.messages(room.name) if str(one["text"]).startswith(title) and "confirm_run" in str(one)]
+        return shown[-1] if shown else None
+
+    await stage.click(user, room.name, await stage.wait(preview, f"the preview of {step}", 15), "confirm_run")
+    run = await ended(stage, run_id)
+    assert run.outcome.state is State.OK, run.outcome
+    return run
 
 
 # -- watching ------------------------------------------------------------------------------------------------------------
@@ -310,6 +400,21 @@ async def test_the_status_of_clerk_is_watched_until_it_is_good(stage: Stage) -> 
     await stage.advance(600)
     await stage.sandbox.settled()
     assert reads_of_the_status_page(stage) == looked
+
+
+async def test_the_endpoint_is_watched_until_it_is_good(unstarted: Stage, data: ApplicationData) -> None:
+    """“Monitor for new issues”: a broken endpoint is said once, and five good looks end it."""
+    stage = unstarted
+    data.webhook.turn("broken")
+    room = await opened(stage, WORDS[WEBHOOKS])
+    assert "The evidence suggests *It is broken*" in said(stage.card(room.name))
+    await press(stage, room, "start_watch", "monitor")
+    await until(stage, lambda watch: watch.outcome is not None and watch.outcome.state is State.FAILING)
+    data.webhook.turn("healthy")
+    for good in range(1, 6):
+        await stage.advance(61)
+        await until(stage, lambda watch, good=good: watch.good == good)
+    await until(stage, lambda watch: watch.ended is not None)
 
 
 async def test_watching_ends_by_its_button(stage: Stage) -> None:

@@ -53,6 +53,9 @@ async def test_whoever_asked_cannot_approve_and_somebody_else_can(stage: RunStag
     assert "Needs a second person" in text
     assert f"parameters {run.params_digest[:8]}" in text
     assert buttons(preview) == ["confirm_run", "deny_run", "cancel_run", "break_glass"]
+    called = await stage.sees(room.name, "*Wipe* needs a second person. Look at what it would do")
+    assert called["thread_ts"] == preview["ts"]
+    assert "<@U0ONCALL>" in said(called)
     await stage.click("developer", room.name, preview, "confirm_run")
     await stage.sees(room.name, "needs a second person: somebody else has to approve it", user="developer")
     assert (await stage.run()).confirmed is None

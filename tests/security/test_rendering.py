@@ -11,7 +11,7 @@ from bot.domain.run import Run
 from bot.domain.outcome import Risk
 from bot.domain.runbook import Runbook
 from bot.sandbox.models import TEAM_ID
-from bot.slack.blocks.messages import _params
+from bot.slack.blocks.runs import _params
 from bot.slack.blocks.texts import draw_runbook
 from tests.scenarios.conftest import Stage, said
 from tests.security.support import click_of, event_of, message_of, one_incident, outage, send

@@ -98,6 +98,54 @@ def test_the_name_is_the_one_that_people_see(user: dict[str, object], name: str)
     assert person_from({"id": "U1", **user}).name == name
 
 
+@pytest.mark.parametrize("flag", ["is_admin", "is_owner", "is_primary_owner"])
+def test_owners_are_admins(flag: str) -> None:
+    """Slack says three things."""
+    assert person_from({"id": "U1", flag: True}).is_admin
+    assert not person_from({"id": "U1", flag: False}).is_admin
+
+
+@pytest.mark.parametrize(
+    ("email", "mailbox"),
+    [
+        ("Some.Body+tag@Example.com", "some.body@example.com"),
+        ("a@example.com", "a@example.com"),
+        ("a++b@example.com", "a@example.com"),
+        ("", ""),
+        ("no-at", ""),
+    ],
+)
+def test_what_addresses_come_to_one_mailbox(email: str, mailbox: str) -> None:
+    """Case and what is behind a plus do not count; no address is no mailbox."""
+    assert person_from({"id": "U1", "profile": {"email": email}}).mailbox == mailbox
+
+
+async def test_a_reading_that_is_too_old_is_no_answer(people: People, sandbox: Sandbox) -> None:
+    """Whoever wants to know who somebody is now is not told who they were."""
+    now = people.now()
+    sandbox.faults.add("users.info", "500")
+    with pytest.raises(TemporaryError):
+        await people.get("U0LEAD", read_since=now)
+    sandbox.state.users["U0LEAD"].deleted = True
+    assert not (await people.get("U0LEAD")).is_gone
+    assert (await people.get("U0LEAD", read_since=now)).is_gone
+    assert (await people.get("U0LEAD")).is_gone
+
+
+async def test_the_members_of_a_group_and_nobody_else(people: People, sandbox: Sandbox) -> None:
+    """By handle in any case, or by id; all groups in one call; an empty group is empty."""
+    sandbox.state.groups["S0EMPTY"] = UserGroup("S0EMPTY", "night-shift", "Night shift", [])
+    since = people.now()
+    for group in ("@incident-responders", "@Incident-Responders", "S0RESPONDERS"):
+        assert await people.members(group, read_since=since) == {"U0ONCALL", "U0LEAD"}
+    assert await people.members("@night-shift", read_since=since) == frozenset()
+    for group in ("@oncall", "@nobody", "S0NOTHING", "@"):
+        with pytest.raises(PermanentError, match=r"no user group .* correct its name in runbooks/policy\.yml") as error:
+            await people.members(group, read_since=since)
+        assert error.value.code == "no_such_group"
+    assert called(sandbox, "usergroups.list") == 1
+
+
 # -- contacts ------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from bot.domain.commands import (
+    Acknowledge,
+    AssignRole,
     BreakGlass,
     CancelRun,
     ChangeStatus,
@@ -29,7 +32,7 @@ from bot.domain.commands import (
     StartWatch,
     StopRun,
 )
-from bot.domain.facts import Status
+from bot.domain.facts import Role, Status
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.policy import ActionPolicy, Permission
 from bot.domain.room import MessageKind, RoomMessage, desired_room
@@ -239,6 +242,40 @@ def test_who_may_approve_is_named_as_the_policy_does(
     """Whoever asked is left out."""
     policy = ActionPolicy(permissions={Permission.APPROVE: names})
     assert text in shown(run_of(destructive, Known(policy=lambda: policy)))
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (("responders",), ["<@U7>", "<@U8>"]),
+        (("S0SRE", "@sre", "U1", "U9", "sre@example.com"), ["<@U9>", "<!subteam^S0SRE>"]),
+        (("admins",), []),
+    ],
+)
+def test_those_who_may_approve_are_called(destructive: Story, contracts: Path, names: tuple[str, ...], called: list[str]) -> None:
+    """In the thread, since Slack tells nobody of what is redrawn: those who are named, or have it; never whoever asked."""
+    destructive.do(Acknowledge(via="slack"), by="U7")
+    destructive.do(AssignRole(role=Role.INCIDENT_COMMANDER, user_id="U8"), by="U8")
+    policy = ActionPolicy(permissions={Permission.APPROVE: names})
+    known = Known(policy=lambda: policy)
+    (message,) = wanted(destructive, MessageKind.APPROVAL)
+    assert message.under == "run:r1"
+    text = shown(draw(message, destructive.incident, known)[0])
+    assert re.findall(r"<[@!][^>]*>", text) == called
+    destructive.do(DenyRun(run_id="r1"), by="U7")
+    (message,) = wanted(destructive, MessageKind.APPROVAL)
+    assert message.only_update
+    assert "needs nobody any more" in shown(draw(message, destructive.incident, known)[0])
+
+
+def test_for_what_one_person_confirms_nobody_is_called(requested: Story) -> None:
+    """Nor where there is nothing to do."""
+    requested.do(RecordPreview(run_id="r1", preview=Preview(summary="s")))
+    assert wanted(requested, MessageKind.APPROVAL) == []
+    requested.do(CancelRun(run_id="r1"))
+    ask(requested, risk=Risk.DESTRUCTIVE)
+    requested.do(RecordPreview(run_id="r2", preview=Preview(summary="s", nothing_to_do=True)))
+    assert wanted(requested, MessageKind.APPROVAL) == []
 
 
 def test_a_denied_run_says_by_whom_and_why(destructive: Story, contracts: Path) -> None:

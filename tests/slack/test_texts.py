@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.domain.catalog import Catalog
-from bot.domain.commands import Acknowledge, AssignRole, ChangeStatus, RecordRoomFailure, TickStep
+from bot.domain.commands import Acknowledge, AssignRole, ChangeAccounts, ChangeStatus, RecordRoomFailure, TickStep
 from bot.domain.facts import Role, Status
 from bot.domain.incident import Incident
 from bot.domain.runbook import Runbook
@@ -166,6 +166,21 @@ def test_a_runbook_can_be_read_without_an_incident(catalog: Catalog, contracts: 
     ):
         assert wanted in text, wanted
     assert [element["value"] for block in drawn.blocks for element in elements_of(block)] == ["clerk-auth-outage"]
+
+
+def test_the_affected_accounts_and_who_found_them(story: Story, contracts: Path) -> None:
+    """The newest first; thousands are counted, and shown as far as they fit."""
+    story.open("clerk-security-incident")
+    assert "No account is on the list" in shown(texts.draw_accounts(story.incident))
+    story.do(ChangeAccounts(added=("user_1",)), by="U1")
+    story.do(ChangeAccounts(added=("user_2",)), by="terminal:root")
+    text = shown(texts.draw_accounts(story.incident))
+    assert "*Affected accounts: 2*" in text
+    assert text.index("`user_2`") < text.index("`user_1`  added by <@U1>")
+    story.do(ChangeAccounts(added=tuple(f"user_{'x' * 90}{number}" for number in range(4_000))), by="U1")
+    drawn = texts.draw_accounts(story.incident)
+    assert "*Affected accounts: 4,002*" in shown(drawn)
+    assert f"… and {4_002 - texts.ACCOUNTS_MOST:,} more" in shown(drawn)
 
 
 def test_a_runbook_of_sixty_long_steps_fits_into_one_message(catalog: Catalog, contracts: Path) -> None:

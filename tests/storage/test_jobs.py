@@ -11,6 +11,7 @@ import pytest
 import redis.asyncio as redis
 
 from bot.domain.errors import TemporaryError, UnknownOutcome
+from bot.services.ending import end_all
 from bot.services.jobs import Job, MemoryJob, tally
 from bot.services.pace import Pace
 from bot.services.ports import TokenBucket
@@ -161,10 +162,9 @@ async def calls_in(seconds: float, *paces: Pace, per_s: float) -> int:
 
     callers = [asyncio.create_task(call(pace)) for pace in paces for _ in range(3)]
     await asyncio.sleep(seconds)
-    for caller in callers:
-        caller.cancel()
-    await asyncio.gather(*callers, return_exceptions=True)
-    return turns
+    taken = turns
+    await end_all(callers)
+    return taken
 
 
 async def test_two_replicas_share_one_rate(store: RedisStore) -> None:

@@ -46,7 +46,7 @@ async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage) -> No
     assert report.levels() == {"ok"}, report.findings
     assert "T0SANDBOX" in report.text("Slack token")
     assert "comes by HTTP" in report.text("Slack traffic")
-    assert "all 16 granted" in report.text("Slack scopes")
+    assert "all 17 granted" in report.text("Slack scopes")
     assert "C0INCIDENTS" in report.text("incidents channel")
     assert "append-only" in report.text("Redis durability")
     assert "all 4 that have a `slack` can be paged" in report.text("contacts")

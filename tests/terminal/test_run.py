@@ -19,7 +19,7 @@ import pytest
 import redis.asyncio as redis
 
 from bot.cli import make_parser
-from bot.domain.commands import Declaration
+from bot.domain.commands import ChangeAccounts, Declaration
 from bot.domain.errors import ConfigError, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
@@ -54,6 +54,8 @@ checklist:
     choose:
       - {id: left, title: Left, steps: [{id: in-left, title: Left, run: clerk.revoke_sessions}]}
       - {id: right, title: Right, steps: [{id: in-right, title: Right, run: clerk.revoke_sessions}]}
+  - {id: notify, title: Tell those hit, run: email.notify_users, caution: For good., with: {template: account-accessed}}
+  - {id: preserve, title: Save it, run: logs.preserve}
   - {id: document, title: Write it down, guide: "With a pencil."}
 """
 OUTAGE = """
@@ -118,6 +120,7 @@ async def unstarted(unstarted: Stage, tmp_path: Path) -> Stage:
     for name, text in (("break-in.yml", BREAK_IN), ("outage.yml", OUTAGE)):
         (folder / "clerk" / name).write_text(text, encoding="utf-8")
     unstarted.environment["MUSTER_RUNBOOKS"] = str(folder)
+    unstarted.environment.update(unstarted.world.environment(unstarted.sandbox.url, paging=True))
     return unstarted
 
 
@@ -129,11 +132,11 @@ async def stage(unstarted: Stage) -> Stage:
 
 
 @pytest.fixture
-def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stage], Session]:
+def at_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Stage], Session]:
     """A session beside a stage."""
 
     def make(stage: Stage) -> Session:
-        stage.environment["MUSTER_DATA_DIR"] = os.devnull  # nothing is kept on a disk unless a test says where
+        stage.environment["MUSTER_DATA_DIR"] = str(tmp_path / "terminal")
         return Session(stage.environment, monkeypatch)
 
     return make
@@ -155,6 +158,16 @@ async def desk(stage: Stage) -> AsyncIterator[Desk]:
     await store.claim(most=0, lease_ms=1)
     yield Desk(store=store, clock=clock, catalog=stage.muster.desk.catalog)
     await client.aclose()
+
+
+def read(path: str) -> str:
+    """What is in a file."""
+    return Path(path).read_text("utf-8")
+
+
+def write(path: str, text: str) -> None:
+    """Put it there."""
+    Path(path).write_text(text, "utf-8")
 
 
 async def only(desk: Desk) -> Incident:
@@ -468,6 +481,64 @@ async def test_a_terminal_beside_a_replica_does_it_once(
     await stage.sees(room.name, "120 sessions of user_2many ended")
 
 
+# -- what needs a second person --------------------------------------------------------------------------------------
+
+NOTIFY = (RUNBOOK, "--step", "notify", "--set", "details=somebody was in", "--set", "user_ids=user_2demo, user_2many")
+
+
+async def test_a_destructive_step_is_a_break_glass_with_a_typed_reason(
+    alone: Stage, desk: Desk, at_terminal: Callable[[Stage], Session]
+) -> None:
+    """The reason and whoever typed it are on record; the word has the number of the people."""
+    session = at_terminal(alone)
+    assert (
+        await session.run(*NOTIFY, answers=["Slack is down", "notify 2"], MUSTER_DATA_DIR=alone.environment["MUSTER_RUNBOOKS"])
+        == 0
+    )
+    assert "Subject: Somebody else may have signed in to your account" in session.text
+    assert "Type “notify 2” to do it" in session.text
+    (run,) = (await only(desk)).runs.values()
+    assert (run.break_glass, run.confirmed and run.confirmed.by) == ("Slack is down", command.login())
+    assert sorted(mail.recipients[0] for mail in alone.world.smtp.mails) == ["2demo@sandbox.example", "2many@sandbox.example"]
+    assert "user_2demo\tsent" in read(re.findall(r"The report is in (.+)\.", session.text)[0])
+
+
+@pytest.mark.parametrize("answers", [["", "notify 2"], ["Slack is down", "notify"], ["Slack is down"], []])
+async def test_without_a_reason_or_the_word_nobody_is_written_to(
+    stage: Stage, desk: Desk, at_terminal: Callable[[Stage], Session], answers: list[str]
+) -> None:
+    """No mail, and nothing on record."""
+    with pytest.raises(UserError, match=r"nothing (is|was) done"):
+        await at_terminal(stage).run(*NOTIFY, answers=answers)
+    assert stage.world.smtp.mails == []
+    assert await desk.active() == []
+
+
+async def test_the_reason_can_come_with_the_command(alone: Stage, desk: Desk, at_terminal: Callable[[Stage], Session]) -> None:
+    """The word is still typed; the accounts of the incident are meant by the word `incident`."""
+    said_so = Declaration(title="Somebody is in", runbook_ids=(RUNBOOK,), origin=Origin(how="command"))
+    incident = (await desk.declare(said_so, by="U1", delivery=None)).incident
+    await desk.handle(incident.id, ChangeAccounts(added=("user_2pending",)), by="U1")
+    arguments = (*NOTIFY[:-1], "user_ids=incident", "--reason", "Slack is down")
+    assert await at_terminal(alone).run(*arguments, answers=["word"]) == 0
+    assert [mail.recipients for mail in alone.world.smtp.mails] == [("2pending@sandbox.example",)]
+    assert (await only(desk)).runs["r1"].break_glass == "Slack is down"
+
+
+async def test_what_policy_protects_is_refused_here_too(
+    alone: Stage, desk: Desk, at_terminal: Callable[[Stage], Session]
+) -> None:
+    """Also in a dry run, and without a record: nobody is written to."""
+    policy = f"{alone.environment['MUSTER_RUNBOOKS']}/policy.yml"
+    write(policy, f"{read(policy)}\nmost_accounts: 1\n")
+    for more in (["--dry-run"], ["--no-record"], []):
+        session = at_terminal(alone)
+        assert await session.run(*NOTIFY, *more, answers=["reason", "word"]) == 1
+        assert "it would hit 2 accounts, and one action may hit 1" in session.text
+    assert alone.world.smtp.mails == []
+    assert await desk.active() == []
+
+
 # -- as a process ----------------------------------------------------------------------------------------------------
 
 
@@ -534,6 +605,26 @@ async def test_ctrl_c_twice_leaves_and_says_what_that_means(slow: Stage, desk: D
     assert run.stopping
     assert run.outcome is None
     await follow(slow, desk)
+
+
+async def test_ctrl_c_once_ends_at_the_next_place(slow: Stage, desk: Desk, tmp_path: Path) -> None:
+    """The rest is not begun; how far it came is said, recorded, and 1."""
+    slow.world.latency_s = 0
+    slow.world.smtp.trouble.fault, slow.world.smtp.trouble.slow_s = "slow", 0.5
+    for number in range(40):
+        slow.world.clerk.users[f"user_x{number}"] = {**slow.world.clerk.users["user_2demo"], "id": f"user_x{number}"}
+    people = ",".join(f"user_x{number}" for number in range(40))
+    async with begun(slow, tmp_path, *NOTIFY[:-1], f"user_ids={people}", "--reason", "Slack is down") as process:
+        await confirm(process)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        assert (process.returncode, err) == (1, b"")
+        assert re.search(r"FAILING: The mail server took \d+ of 40 mails, \d+ not sent; it was stopped", out.decode())
+    sent = len(slow.world.smtp.mails)
+    assert 0 < sent < 40
+    outcome = (await only(desk)).runs["r1"].outcome
+    assert outcome
+    assert (outcome.facts["sent"], outcome.facts["not_sent"]) == (sent, 40 - sent)
 
 
 async def test_a_terminal_that_is_killed_is_followed_by_a_replica(slow: Stage, desk: Desk, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from bot.slack.blocks.parts import (
     section,
     when,
 )
-from bot.slack.blocks.runs import NOTHING_KNOWN, Known, draw_break_glass, draw_details, draw_run
+from bot.slack.blocks.runs import NOTHING_KNOWN, Known, draw_approval, draw_break_glass, draw_details, draw_run
 from bot.slack.drawing import Block, Drawn
 
 
@@ -36,6 +36,8 @@ def draw(message: RoomMessage, incident: Incident, known: Known = NOTHING_KNOWN)
         return draw_card(incident)
     if message.kind is MessageKind.RUN:
         return (draw_run(incident, incident.runs[message.about], known),)
+    if message.kind is MessageKind.APPROVAL:
+        return (draw_approval(incident, incident.runs[message.about], known),)
     if message.kind is MessageKind.DETAILS:
         return draw_details(incident.runs[message.about])
     return (_DRAW[message.kind](message, incident),)

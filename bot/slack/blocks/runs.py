@@ -304,6 +304,30 @@ def revert_button(incident: Incident, run: Run, *, number: int | None = None) ->
 # -- its thread, and the incidents channel -----------------------------------------------------------------------------
 
 
+def draw_approval(incident: Incident, run: Run, known: Known = NOTHING_KNOWN) -> Drawn:
+    """Calls whoever may approve it and is likeliest to look; once it is settled, nobody any more."""
+    title = escape(run.title)
+    if not run.is_waiting:
+        text = f"👥 {title} needs nobody any more; its message says what became of it."
+        return Drawn(text=text, blocks=(context(text),))
+    called = " ".join(_called(incident, run, known.policy()))
+    asked = f"*{title}* needs a second person. Look at what it would do, then approve or deny it."
+    text = f"👥 {called}: {asked}" if called else f"👥 {asked}"
+    return Drawn(text=f"{title} needs a second person", blocks=(section(text),))
+
+
+def _called(incident: Incident, run: Run, policy: ActionPolicy) -> list[str]:
+    """Mentions of those whom policy.yml names; of responders those who have it, command, or were paged."""
+    names = policy.allowed(Permission.APPROVE)
+    users = [name for name in names if name.startswith("U") and name.isalnum()]
+    if RESPONDERS in names or EVERYONE in names:
+        holder = [incident.acknowledged.by] if incident.acknowledged else []
+        users.extend([*holder, *incident.roles.values(), *sorted(incident.paged_user_ids())])
+    groups = [_listed(name) for name in names if name.startswith("S") and name.isalnum() and name.isupper()]
+    people = [person(user) for user in users if user != run.requested.by and person(user).startswith("<@")]
+    return list(dict.fromkeys([*people, *groups]))[:APPROVERS_MOST]
+
+
 def draw_details(run: Run) -> tuple[Drawn, ...]:
     """All lines of the result, for the thread."""
     lines = [_line(line) for line in run.outcome.details] if run.outcome else []

@@ -22,6 +22,7 @@ from bot.slack.listeners.commands import Asked
 from bot.slack.listeners.commands import incident as incident_command
 from bot.slack.listeners.declaring import declare
 from bot.slack.listeners.tools import Reply, Tools
+from bot.slack.patience import one_request
 from bot.slack.posting import opaque_key, post, post_once
 
 _PLAIN_SUBTYPES = (None, "file_share", "thread_broadcast")
@@ -44,6 +45,11 @@ def trigger_of(tools: Tools, event: Mapping[str, Any]) -> PhraseMatch | None:
 
 
 async def _message(tools: Tools, event: Mapping[str, Any], event_id: str) -> None:
+    with one_request():  # who it is is asked for three times; what was found is remembered, what takes too long is not
+        await _heard(tools, event)
+
+
+async def _heard(tools: Tools, event: Mapping[str, Any]) -> None:
     match = trigger_of(tools, event)
     if match is None or await tools.desk.find_by_channel(str(event["channel"])):
         return  # a room talks about its own incident all the time

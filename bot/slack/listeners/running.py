@@ -39,7 +39,7 @@ from bot.slack.blocks.runs import DIGEST_SHOWN
 from bot.slack.listeners.pressed import Answer, Click, in_room, open_view
 from bot.slack.listeners.tools import Tools
 
-ALONE_S = 1.0
+ALONE_S = 0.5
 """So long it may take to see that nobody else may approve: Slack waits for our answer."""
 
 
