@@ -65,6 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--incident", metavar="inc-N", help="where it is recorded (default: the open one of this runbook, or a new one)"
     )
     run.add_argument("--reason", metavar="TEXT", help="why a destructive step cannot wait for a second person")
+    run.add_argument("--undo", action="store_true", help="take back what the step did")
     run.add_argument("--workspace", metavar="T…", help="the Slack workspace, where Redis holds several, or none yet")
     run.add_argument("--no-record", action="store_true", help="run it without Redis; nothing is recorded")
     check = commands.add_parser("check", help="check runbooks, contacts, services, severities", allow_abbrev=False)

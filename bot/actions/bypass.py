@@ -3,13 +3,16 @@
 On is a variable, a new deployment and a proof from outside; a variable alone does nothing (https://vercel.com/docs/environment-variables).
 The framework books the way back with the confirmation, before the first call, and repeats it until `turn_off` is `ok`; so
 `turn_off` can be run at any point of `turn_on`, also when nothing was done yet, and deploys only when something open may serve.
+Both know each other by the notes of the run's job: what was turned off before it was on is not turned on any more, and whoever
+finds out in the middle of it takes back what he did (a process that was away for an hour finds both of them due).
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import Field
@@ -20,25 +23,28 @@ from bot.actions.bypass_switch import KEY, BypassSwitch
 from bot.actions.spec import ActionContext, ActionSpec
 from bot.actions.vercel_serving import (
     BUILD_BUDGET_S,
+    BYPASS_OFF,
+    BYPASS_ON,
+    BYPASS_TAG,
     POINT_BUDGET_S,
     SERVE_BUDGET_S,
+    SETTLE_S,
     Production,
     Served,
     mark_of,
     poll,
     settled,
     short,
+    was_bypassed,
 )
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.config import VERCEL_PROJECT, VERCEL_TOKEN
 from bot.providers.vercel_shapes import Deployment
 
-TAG: Final = "musterBypass"
-"""In the meta of a deployment that Muster made: one of the two."""
-ON_TAG: Final = "on"
-OFF_TAG: Final = "off"
 PROOF_BUDGET_S: Final = 60.0
 """How long the edge may still answer as before."""
+CALLED_OFF_BUDGET_S: Final = 900.0
+"""Whoever was turning it on while it was turned off sees to it for so long that nothing of that is left."""
 FIVE_MINUTES: Final = 5
 FOUR_HOURS: Final = 240
 DEADLINE_S: Final = 2 * (BUILD_BUDGET_S + SERVE_BUDGET_S) + POINT_BUDGET_S + 2 * PROOF_BUDGET_S
@@ -146,14 +152,6 @@ def _warnings(params: ApplicationParams, sight: Sight, switch: BypassSwitch, *, 
 async def turn_on(params: BypassParams, context: ActionContext) -> Outcome:
     """Set the variable, redeploy, and prove it from outside. Safe to repeat: what an earlier attempt deployed is found again."""
     require_address(params)
-    run = context.run
-    if run.confirmed_at and datetime.now(UTC) >= run.confirmed_at + timedelta(minutes=params.minutes):
-        return Outcome(
-            state=State.FAILING,
-            value="not done",
-            summary="Its time was over before it could be turned on, so nothing was done",
-            remedy="Ask for it once more if it is still needed",
-        )
     work = _Work(params, context, await Production.open(params.project, context), minutes=params.minutes)
     return await work.turn_on()
 
@@ -198,7 +196,7 @@ async def preview_off(params: ApplicationParams, context: ActionContext) -> Prev
     work = _Work(params, context, await Production.open(params.project, context))
     await work.switch.read()
     current, sight = await asyncio.gather(work.production.current(), see(params, context))
-    to_put_back, open_build = work.switch.is_to_be_put_back, current.meta.get(TAG) == ON_TAG
+    to_put_back, open_build = work.switch.is_to_be_put_back, was_bypassed(current)
     if sight.state == "off" and not to_put_back and not open_build:
         return Preview(summary="The emergency bypass is off; nothing would change.", nothing_to_do=True)
     items = [f"Now, {sight.words}"]
@@ -257,6 +255,7 @@ class _Work:
     def __init__(self, params: ApplicationParams, context: ActionContext, production: Production, *, minutes: int = 0) -> None:
         self._params = params
         self._minutes = minutes
+        self._is_called_off = False
         self._context = context
         self.production = production
         self.switch = BypassSwitch(production.vercel, production.project.id, context.run.incident_id)
@@ -287,7 +286,49 @@ class _Work:
 
     async def turn_on(self) -> Outcome:
         """See the module."""
-        self._notes = dict(await self._context.job.notes())
+        plain = self._context
+        self._context = self.production.context = replace(
+            plain, sleep=self._sleep_on(plain), is_stopping=lambda: self._is_called_off or plain.is_stopping()
+        )
+        outcome = await self._turn_on() if not await self._look_whether_called_off() else None
+        if not await self._look_whether_called_off() and outcome is not None:
+            return outcome
+        self._context = self.production.context = plain
+        return await self._take_back()
+
+    def _sleep_on(self, plain: ActionContext) -> Callable[[float], Awaitable[None]]:
+        async def sleep(seconds: float) -> None:
+            await plain.sleep(seconds)
+            await self._look_whether_called_off()
+
+        return sleep
+
+    async def _look_whether_called_off(self) -> bool:
+        """Whether it is being turned off, or was."""
+        self._notes |= await self._context.job.notes()
+        self._is_called_off = self._notes.get("off_began") is True
+        return self._is_called_off
+
+    async def _take_back(self) -> Outcome:
+        """It was turned off meanwhile: nothing that this run did may be left, whatever the other one saw."""
+
+        async def look() -> Outcome | None:
+            off = await self.turn_off()
+            return off if off.state is State.OK else None
+
+        off = await poll(self._context, look, budget_s=CALLED_OFF_BUDGET_S)
+        if off is None:
+            why = "it was turned off before it was on, and that it is off was not seen"
+            return _of_sight_off(Sight(state="unclear", words=why), "")
+        return Outcome(
+            state=State.FAILING,
+            value="not on",
+            summary="It was turned off before it was on, so it is off",
+            details=off.details,
+            remedy="Ask for it once more if it is still needed",
+        )
+
+    async def _turn_on(self) -> Outcome:
         await self.switch.read()
         sight = await self._see()
         if "was_open" not in self._notes:
@@ -297,9 +338,14 @@ class _Work:
         if self._context.is_stopping():
             return self._stopped("Nothing was changed")
         await self._context.progress(f"Setting {KEY} for production")
+        await self._note("on_began", True)
+        if await self._look_whether_called_off():
+            return self._stopped("Nothing was changed")
         await settled(self._context, self.switch.turn_on)
         source = await self._source("on_source")
-        made, served = await self._redeployed(source, "bypass-on", ON_TAG)
+        if await self._look_whether_called_off():
+            return self._stopped(f"{KEY} was set")
+        made, served = await self._redeployed(source, "bypass-on", BYPASS_ON)
         if served.state != "serving":
             return self._not_served(made, served)
         sight = await self._see_until("on", *(() if self._notes["was_open"] else ("open",)))
@@ -307,7 +353,7 @@ class _Work:
             await self._context.progress(
                 "It is not on: the new deployment may have kept the old variables; building from the repository"
             )
-            made, served = await self._redeployed(source, "bypass-on-git", ON_TAG, from_git=True)
+            made, served = await self._redeployed(source, "bypass-on-git", BYPASS_ON, from_git=True)
             if served.state != "serving":
                 return self._not_served(made, served)
             sight = await self._see_until("on", *(() if self._notes["was_open"] else ("open",)))
@@ -345,7 +391,11 @@ class _Work:
     async def turn_off(self) -> Outcome:
         """See the module."""
         self._notes = dict(await self._context.job.notes())
+        await self._note("off_began", True)
         await self.switch.read()
+        if self._notes.get("on_began") and not self.switch.is_to_be_put_back:
+            await self._context.sleep(SETTLE_S)  # a call of who was just turning it on may be on its way
+            await self.switch.read()
         if self.switch.is_to_be_put_back:
             if self.switch.may_be_on:
                 await self._note("may_serve", True)  # written first: whoever goes on after a crash has to know
@@ -354,7 +404,7 @@ class _Work:
             await self.switch.read()
         current, coming = await self._coming()
         sight = await self._see()
-        tagged = [one for one in (current, *coming) if one.meta.get(TAG) == ON_TAG]
+        tagged = [one for one in (current, *coming) if was_bypassed(one)]
         suspect = bool(tagged) or self._notes.get("may_serve") is True
         made: Deployment | None = None
         why = ""
@@ -364,7 +414,7 @@ class _Work:
             sight = await self._see_until("off")
             if served.state == "serving" and sight.state in ("on", "open") and current.git_source:
                 await self._context.progress("It is still on: building from the repository")
-                made, served = await self._redeployed(current, "bypass-off-git", OFF_TAG, from_git=True)
+                made, served = await self._redeployed(current, "bypass-off-git", BYPASS_OFF, from_git=True)
                 why = served.why
                 sight = await self._see_until("off")
         elif suspect:
@@ -376,7 +426,7 @@ class _Work:
 
     async def _closed(self, current: Deployment) -> tuple[Deployment, Served]:
         """A deployment without the variable, serving."""
-        made, served = await self._redeployed(current, "bypass-off", OFF_TAG)
+        made, served = await self._redeployed(current, "bypass-off", BYPASS_OFF)
         if served.state == "serving":
             await self._note("may_serve", False)
         return made, served
@@ -385,7 +435,7 @@ class _Work:
         """(what serves, what may take its place by itself); what Muster is building with the bypass is cancelled before."""
         production = self.production
         found = await production.vercel.list_deployments(production.project.id)
-        ours = [one for one in found if one.is_in_flight and one.meta.get(TAG) == ON_TAG]
+        ours = [one for one in found if one.is_in_flight and was_bypassed(one)]
         for one in ours:
             await self._context.progress(f"Cancelling {one.id}, which would have the bypass")
             await settled(self._context, functools.partial(production.vercel.cancel_deployment, one.id))
@@ -394,7 +444,9 @@ class _Work:
         await production.look()
         current = await production.current()
         by_itself = production.project.auto_assign is not False
-        newer = [one for one in found if (one.created_at or 0) > (current.created_at or 0) and one.meta.get(TAG) != OFF_TAG]
+        newer = [
+            one for one in found if (one.created_at or 0) > (current.created_at or 0) and one.meta.get(BYPASS_TAG) != BYPASS_OFF
+        ]
         return current, [one for one in newer if one.is_in_flight or (one.is_ready and by_itself)]
 
     # -- both ------------------------------------------------------------------------------------------------------
@@ -413,5 +465,5 @@ class _Work:
     ) -> tuple[Deployment, Served]:
         mark = await mark_of(self._context, purpose)
         await self._context.progress(f"Redeploying {source.id}")
-        made = await self.production.rebuild(source, mark=mark, meta={TAG: tag}, from_git=from_git)
+        made = await self.production.rebuild(source, mark=mark, meta={BYPASS_TAG: tag}, from_git=from_git)
         return made, await self.production.until_serving(made)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from bot.actions.clerk_blocklist import (
+    IdentifierParams,
+    block_identifier,
+    look_at_block,
+    look_at_unblock,
+    preview_block,
+    preview_unblock,
+    unblock_identifier,
+)
 from bot.actions.clerk_diagnostics import LatencyParams, RotationParams, check_jwks, check_keys, measure_latency, verify_rotation
 from bot.actions.clerk_search import AccountsParams, WhoParams, find_user, suspicious_sessions
 from bot.actions.clerk_sessions import UserParams, list_sessions, preview_revocation, revoke_sessions
 from bot.actions.clerk_sign_up import (
     FormerSignUpParams,
-    IdentifierParams,
     SignUpParams,
-    block_identifier,
-    look_at_block,
     look_at_restoration,
     look_at_restriction,
-    look_at_unblock,
-    preview_block,
     preview_restoration,
     preview_restriction,
-    preview_unblock,
     restore_sign_up,
     restrict_sign_up,
-    unblock_identifier,
 )
 from bot.actions.clerk_users import (
     ResetParams,

@@ -89,9 +89,9 @@ class EverywhereParams(ActionParams):
     share_percent: int = Field(
         default=50,
         title="Share of Clerk's rate limit in %",
-        description="The application needs the rest of it: 50 leaves it half. From 5 to 90.",
+        description="The application needs the rest of it: 50 leaves it half. From 5 to 80.",
         ge=5,
-        le=90,
+        le=80,
     )
 
     @field_validator("user_ids", "exclude", mode="before")

@@ -1,8 +1,8 @@
 """What Clerk's API offers as "additional verification": who may sign up and in. Declared as actions in `bot.actions.clerk`.
 
 There is no switch that asks everybody for a second factor. There are the rules of Clerk Protect, two restrictions of
-sign-up, and the blocklist. The restrictions have no call that reads them; what browsers load says how they stand, where the
-publishable key is known.
+sign-up, and the blocklist (`clerk_blocklist`). The restrictions have no call that reads them; what browsers load says how
+they stand, where the publishable key is known.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from typing import Final, cast
 
 from pydantic import Field
 
-from bot.actions.clerk_accounts import masked, protection_of
-from bot.actions.clerk_search import EMAIL_PATTERN
 from bot.actions.spec import ActionContext, ActionParams
 from bot.domain.errors import NotConfiguredError, UserError
 from bot.domain.outcome import Outcome, Preview, State
 from bot.domain.run import UNDO_PREFIX
-from bot.providers.clerk import BlockedIdentifier, ClerkClient, Restriction
+from bot.providers.clerk import Restriction
 from bot.providers.config import CLERK_PUBLISHABLE_KEY
 from bot.providers.faults import Refused, Unavailable
 
@@ -29,7 +27,7 @@ TITLES: Final = {
 }
 """What is turned on and off, by Clerk's names, which are the undo's parameters, too."""
 
-State3 = bool | None
+Standing = bool | None
 """On, off, or not to be read."""
 
 
@@ -75,17 +73,6 @@ class FormerSignUpParams(ActionParams):
         """The switches and how they are to stand."""
         given = self.model_dump()
         return {name: given[name] for name in TITLES if given[name] is not None}
-
-
-class IdentifierParams(ActionParams):
-    """One entry of the blocklist."""
-
-    identifier: str = Field(
-        title="E-mail address or telephone number",
-        description="Who must not sign up or in: one whole e-mail address, or a telephone number with + and country code.",
-        pattern=rf"^(?:{EMAIL_PATTERN}|\+[1-9][0-9]{{6,14}})$",
-        json_schema_extra={"placeholder": "name@company.com or +15550100123"},
-    )
 
 
 # -- the switches ------------------------------------------------------------------------------------------------------
@@ -165,7 +152,7 @@ async def _turn(wanted: dict[str, bool], context: ActionContext) -> Outcome:
     return _turned(wanted, former, now, faults)
 
 
-def _turned(wanted: dict[str, bool], former: dict[str, State3], now: dict[str, bool], faults: dict[str, Refused]) -> Outcome:
+def _turned(wanted: dict[str, bool], former: dict[str, Standing], now: dict[str, bool], faults: dict[str, Refused]) -> Outcome:
     done = tuple(name for name, value in wanted.items() if now.get(name) is value)
     details = tuple(
         f"{_capital(TITLES[name])}: {_word(former[name])} before, "
@@ -220,7 +207,7 @@ async def _look(wanted: dict[str, bool], context: ActionContext) -> Outcome:
     return Outcome(state=State.OK, value="done", summary=f"It stands as it was to: {_list(wanted)}", details=details)
 
 
-async def _former(context: ActionContext, names: tuple[str, ...]) -> dict[str, State3]:
+async def _former(context: ActionContext, names: tuple[str, ...]) -> dict[str, Standing]:
     """How it stood before the first attempt: a later one would take what that did for the former state."""
     saved = (await context.job.notes()).get("former")
     if isinstance(saved, dict):
@@ -230,16 +217,16 @@ async def _former(context: ActionContext, names: tuple[str, ...]) -> dict[str, S
     return standing
 
 
-async def _standing(context: ActionContext, names: tuple[str, ...]) -> dict[str, State3]:
-    standing: dict[str, State3] = dict.fromkeys(names, None)
+async def _standing(context: ActionContext, names: tuple[str, ...]) -> dict[str, Standing]:
+    standing: dict[str, Standing] = dict.fromkeys(names, None)
     if RULES in names:
         standing[RULES] = (await context.providers.clerk().get_protect()).rules_enabled
     if set(names) - {RULES}:
-        standing |= {name: value for name, value in (await _read_restrictions(context)).items() if name in names}
+        standing |= {name: value for name, value in (await read_restrictions(context)).items() if name in names}
     return standing
 
 
-async def _read_restrictions(context: ActionContext) -> dict[str, bool]:
+async def read_restrictions(context: ActionContext) -> dict[str, bool]:
     """{} where the Frontend API is not known or cannot be read: that must not stand in the way of a restriction."""
     try:
         return {str(name): value for name, value in (await context.providers.clerk_frontend().read_restrictions()).items()}
@@ -247,128 +234,7 @@ async def _read_restrictions(context: ActionContext) -> dict[str, bool]:
         return {}
 
 
-# -- the blocklist -----------------------------------------------------------------------------------------------------
-
-
-async def preview_block(params: IdentifierParams, context: ActionContext) -> Preview:
-    """Whom it would shut out. Raises: UserError for an address of a protected account."""
-    clerk = context.providers.clerk()
-    ids, holders = await _holders(clerk, params.identifier, context)
-    shown = _shown(params.identifier)
-    if await _find_blocked(clerk, params.identifier):
-        return Preview(summary=f"{shown} is on Clerk's blocklist already.", nothing_to_do=True, accounts=ids)
-    switch = await _blocklist_is_on(context)
-    return Preview(
-        summary=f"{shown} is put on Clerk's blocklist: nobody can sign up with it, nor sign in unless the instance allows that.",
-        items=(
-            *(holders or ("No account has it now",)),
-            "Sessions that exist stay: revoke them, too",
-            {
-                True: "The blocklist is switched on",
-                False: "The blocklist is switched OFF: until it is on (Dashboard, Restrictions), nobody is blocked",
-                None: "Whether the blocklist is switched on cannot be read here",
-            }[switch],
-        ),
-        confirm_label="Block it",
-        accounts=ids,
-        affects=len(ids),
-    )
-
-
-async def block_identifier(params: IdentifierParams, context: ActionContext) -> Outcome:
-    """Looks first: an entry that is there is not made a second time."""
-    clerk = context.providers.clerk()
-    try:
-        ids, _ = await _holders(clerk, params.identifier, context)
-    except UserError as error:
-        return Outcome(state=State.FAILING, value="not done", summary=str(error), remedy="Nothing was changed")
-    if not await _find_blocked(clerk, params.identifier):
-        await clerk.block(params.identifier)
-    seen = await look_at_block(params, context)
-    return seen.model_copy(update={"accounts": ids})
-
-
-async def look_at_block(params: IdentifierParams, context: ActionContext) -> Outcome:
-    """Whether it is on the list, and whether the list is switched on."""
-    entry = await _find_blocked(context.providers.clerk(), params.identifier)
-    shown = _shown(params.identifier)
-    if entry is None:
-        return Outcome(
-            state=State.FAILING, value="not blocked", summary=f"{shown} is not on Clerk's blocklist", remedy="Run it again"
-        )
-    is_on = await _blocklist_is_on(context)
-    facts: dict[str, str | int | bool | None] = {"block_id": entry.id, "blocklist_on": is_on}
-    if is_on:
-        return Outcome(state=State.OK, value="blocked", summary=f"{shown} is on Clerk's blocklist, which is on", facts=facts)
-    if is_on is None:
-        return Outcome(
-            state=State.UNKNOWN,
-            value="on the list",
-            summary=f"{shown} is on Clerk's blocklist; whether that is switched on cannot be read here",
-            remedy=f"Look in Clerk's Dashboard under Restrictions, or set {CLERK_PUBLISHABLE_KEY}",
-            facts=facts,
-        )
-    return Outcome(
-        state=State.FAILING,
-        value="blocklist is off",
-        summary=f"{shown} is on Clerk's blocklist, but the blocklist is switched off, so it blocks nobody",
-        remedy="Switch the blocklist on in Clerk's Dashboard under Restrictions",
-        facts=facts,
-    )
-
-
-async def preview_unblock(params: IdentifierParams, context: ActionContext) -> Preview:
-    """What is taken off the list."""
-    shown = _shown(params.identifier)
-    if not await _find_blocked(context.providers.clerk(), params.identifier):
-        return Preview(summary=f"{shown} is not on Clerk's blocklist; nothing would change.", nothing_to_do=True)
-    return Preview(summary=f"{shown} leaves Clerk's blocklist and can sign up and in again.", confirm_label="Take it off")
-
-
-async def unblock_identifier(params: IdentifierParams, context: ActionContext) -> Outcome:
-    """`ok` only when a last read of the list does not show it."""
-    clerk = context.providers.clerk()
-    entry = await _find_blocked(clerk, params.identifier)
-    if entry:
-        await clerk.unblock(entry.id)
-    return await look_at_unblock(params, context)
-
-
-async def look_at_unblock(params: IdentifierParams, context: ActionContext) -> Outcome:
-    """Whether it is off the list."""
-    shown = _shown(params.identifier)
-    if await _find_blocked(context.providers.clerk(), params.identifier):
-        return Outcome(
-            state=State.FAILING, value="still blocked", summary=f"{shown} is still on Clerk's blocklist", remedy="Run it again"
-        )
-    return Outcome(state=State.OK, value="not blocked", summary=f"{shown} is not on Clerk's blocklist")
-
-
-async def _find_blocked(clerk: ClerkClient, identifier: str) -> BlockedIdentifier | None:
-    wanted = identifier.casefold()
-    return next((entry for entry in await clerk.list_blocked() if entry.identifier.casefold() == wanted), None)
-
-
-async def _holders(clerk: ClerkClient, identifier: str, context: ActionContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The accounts with this address, and a line for each. Raises: UserError when policy.yml protects one."""
-    if "@" not in identifier:
-        return (), ("Whether an account has this number is not looked up",)
-    accounts = await clerk.list_users(emails=(identifier,))
-    why_not = next((found for account in accounts if (found := protection_of(account, context))), "")
-    if why_not:
-        raise UserError(why_not)
-    return tuple(account.id for account in accounts), tuple(f"{account.id} has it" for account in accounts)
-
-
-async def _blocklist_is_on(context: ActionContext) -> State3:
-    return (await _read_restrictions(context)).get("blocklist")
-
-
-def _shown(identifier: str) -> str:
-    return masked(identifier) if "@" in identifier else f"{identifier[:4]}…{identifier[-2:]}"
-
-
-def _line(name: str, now: State3, value: bool) -> str:
+def _line(name: str, now: Standing, value: bool) -> str:
     return f"{_capital(TITLES[name])}: {_word(now)} now → {_word(value)}"
 
 
@@ -380,7 +246,7 @@ def _list(wanted: dict[str, bool]) -> str:
     return ", ".join(_set(name, value) for name, value in wanted.items())
 
 
-def _word(value: State3) -> str:
+def _word(value: Standing) -> str:
     return "not readable" if value is None else "on" if value else "off"
 
 

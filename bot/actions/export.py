@@ -15,11 +15,12 @@ import os
 import re
 import shutil
 import socket
+import threading
 import zlib
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import structlog
 from pydantic import Field
@@ -61,7 +62,7 @@ class ExportParams(ActionParams):
 async def preview_export(params: ExportParams, context: ActionContext) -> Preview:
     """How many rows go where. Raises: Refused when the table cannot be read or the disk is too small, NotConfiguredError."""
     folder = _folder(context)
-    table, facts, rows = await _look_at(params, context)
+    table, facts, rows = await _look_at(params, context, counting=True)
     free = await asyncio.to_thread(_free_bytes, folder)
     _refuse_small_disk(facts.size_bytes, free, folder)
     return Preview(
@@ -74,25 +75,27 @@ async def preview_export(params: ExportParams, context: ActionContext) -> Previe
 async def export_table(params: ExportParams, context: ActionContext) -> Outcome:
     """The table as a gzip'd CSV file. Each run makes a file of its own."""
     folder = _folder(context)
-    table, facts, rows = await _look_at(params, context)
+    table, facts, _ = await _look_at(params, context)
     try:
         await asyncio.to_thread(_prepare, folder, table)
         _refuse_small_disk(facts.size_bytes, await asyncio.to_thread(_free_bytes, folder), folder)
-        writer = await asyncio.to_thread(_Writer, folder, _file_name(table, context))
+        writer = _Writer(folder, _file_name(table, context))
         try:
-            exported = await _copy(table, writer, context, rows)
-            if exported is None:
-                return _stopped(table)
+            exported = await _copy(table, writer, context)
             path = await asyncio.to_thread(writer.finish)
             digest, length = await asyncio.to_thread(_read_back, path)
         finally:
             await asyncio.to_thread(writer.discard)
+    except _StoppedError:
+        return _stopped(table)
     except OSError as error:
         raise _disk_fault(error, folder) from error
     return _outcome(table, path, writer, rows=exported, digest=digest, length=length)
 
 
-async def _look_at(params: ExportParams, context: ActionContext) -> tuple[Table, TableFacts, int | None]:
+async def _look_at(
+    params: ExportParams, context: ActionContext, *, counting: bool = False
+) -> tuple[Table, TableFacts, int | None]:
     """The table, what is known of it, and its rows when they could be counted quickly."""
     from bot.providers.app_database import Table
 
@@ -104,22 +107,26 @@ async def _look_at(params: ExportParams, context: ActionContext) -> tuple[Table,
                 f"The user of {DATABASE_URL} may not read {table}", remedy="grant it SELECT on the table", code="forbidden"
             )
         rows: int | None = None
-        with suppress(Unavailable):  # a table this large is not counted just to be shown
-            rows = await session.count(table)
+        if counting:
+            with suppress(Unavailable):  # a table this large is not counted just to be shown
+                rows = await session.count(table)
     return table, facts, rows
 
 
-async def _copy(table: Table, writer: _Writer, context: ActionContext, total: int | None) -> int | None:
-    """The number of rows that were written; None when somebody stopped it."""
+class _StoppedError(Exception):
+    """Somebody pressed Stop: raised where the rows come, because PostgreSQL is told to end only by a fault there."""
+
+
+async def _copy(table: Table, writer: _Writer, context: ActionContext) -> int:
+    """The number of rows that were written. Raises: _StoppedError."""
     async with context.providers.app_database().session() as session:
         async with session.export(table, timeout_s=COPY_TIMEOUT_S) as export:
-            if not await _pour(export, writer, context):
-                return None
+            await _pour(export, writer, context)
         return export.rows
 
 
-async def _pour(export: Export, writer: _Writer, context: ActionContext) -> bool:
-    """Piece by piece, in a thread: compressing holds up the loop. False: stopped."""
+async def _pour(export: Export, writer: _Writer, context: ActionContext) -> None:
+    """Piece by piece, in a thread: compressing holds up the loop. Raises: _StoppedError."""
     piece = bytearray()
     shown_bytes = 0
     async for found in export:
@@ -127,14 +134,13 @@ async def _pour(export: Export, writer: _Writer, context: ActionContext) -> bool
         if len(piece) < PIECE_BYTES:
             continue
         if context.is_stopping():
-            return False
+            raise _StoppedError
         await asyncio.to_thread(writer.write, bytes(piece))
         piece.clear()
         if writer.length - shown_bytes >= PROGRESS_EVERY_BYTES:
             shown_bytes = writer.length
             await _report(context, f"{_size(shown_bytes)} of the table written")
     await asyncio.to_thread(writer.write, bytes(piece))
-    return not context.is_stopping()
 
 
 async def _report(context: ActionContext, line: str) -> None:
@@ -145,35 +151,48 @@ async def _report(context: ActionContext, line: str) -> None:
 
 
 class _Writer:
-    """A file in the making. Its methods block, and are called in a thread. Raises: OSError."""
+    """A file in the making. Its methods block and are called in threads, one after the other; whoever was cancelled does not wait
+    for the thread that works for it, so `discard` does. Raises: OSError."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.length = 0
         """Bytes of CSV so far."""
         self._path = folder / name
         self._part = folder / f"{name}.part"
-        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        self._file = os.fdopen(descriptor, "wb")
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file)
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._file: BinaryIO | None = None
+        self._gzip: gzip.GzipFile | None = None
 
     def write(self, piece: bytes) -> None:
-        """Append CSV."""
-        self._gzip.write(piece)
-        self.length += len(piece)
+        """Append CSV; the first call makes the file."""
+        with self._lock:
+            if self._is_over:
+                return
+            if self._gzip is None:
+                descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+                self._file = os.fdopen(descriptor, "wb")
+                self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file)
+            self._gzip.write(piece)
+            self.length += len(piece)
 
     def finish(self) -> Path:
         """The whole file, on the disk and under its name."""
-        self._gzip.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        os.link(self._part, self._path)
-        return self._path
+        with self._lock:
+            if self._gzip is not None and self._file is not None:
+                self._gzip.close()
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                os.link(self._part, self._path)
+            return self._path
 
     def discard(self) -> None:
         """Leave nothing half-written behind. Safe to repeat, and after `finish`."""
-        self._part.unlink(missing_ok=True)
-        self._file.close()  # the gzip object has no descriptor of its own
+        with self._lock:
+            self._is_over = True
+            self._part.unlink(missing_ok=True)
+            if self._file is not None:
+                self._file.close()  # the gzip object has no descriptor of its own
 
 
 def _prepare(folder: Path, table: Table) -> None:

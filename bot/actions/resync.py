@@ -324,12 +324,9 @@ class _Sync:
         before = await self._users.count()
         rows = await self._session.count(self.table, self._layout.key)
         after = await self._users.count()
-        share = -(-sample // SAMPLE_PAGES)
         picked: dict[str, Account] = {}
-        for _ in range(SAMPLE_PAGES if after > sample else 1):
-            offset = secrets.randbelow(max(1, after - share + 1)) if after > sample else 0
-            page = await self._users.at(offset, most=share if after > sample else sample)
-            picked |= {account.id: account for account in page}
+        for offset, most in _places(after, sample):
+            picked |= {account.id: account for account in await self._users.at(offset, most=most)}
         accounts = [account for account in picked.values() if account.id not in self.book.rejected]
         compared = await self.compare(accounts)
         return Examined(
@@ -349,6 +346,15 @@ class _Sync:
             await self._context.progress(line)
         except MusterError as error:
             log.warning("progress_not_shown", action="application.resync_users", error=type(error).__name__)
+
+
+def _places(total: int, sample: int) -> list[tuple[int, int]]:
+    """(offset, number) of pages that have ``sample`` users together, each somewhere in its part of the list."""
+    most = -(-sample // SAMPLE_PAGES)
+    part = total // SAMPLE_PAGES
+    if part < most:
+        return [(0, sample)]
+    return [(number * part + secrets.randbelow(part - most + 1), most) for number in range(SAMPLE_PAGES)]
 
 
 def _trail(trail: Sequence[str], page: Sequence[Account]) -> list[str]:

@@ -54,6 +54,10 @@ async def execute(spec: ActionSpec, raw_params: Mapping[str, Any], context: Acti
         outcome = _unknown(str(error))
     except TimeoutError:
         outcome = _stopped(spec)
+    except ExceptionGroup as group:  # of calls beside each other
+        if group.subgroup(FencedError):
+            raise FencedError("it comes too late for calls that were beside each other") from group
+        outcome = _crashed(spec, group)
     except Exception as error:  # noqa: BLE001 - the action runner's guard: a person sees it, and the log has the place
         outcome = _crashed(spec, error)
     return _presentable(outcome, context.providers.config.secrets())

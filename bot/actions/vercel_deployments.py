@@ -22,6 +22,7 @@ from bot.actions.vercel_serving import (
     mark_of,
     page_of,
     short,
+    was_bypassed,
 )
 from bot.domain.errors import PermanentError, TemporaryError, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
@@ -212,15 +213,20 @@ async def _preview_pointing(production: Production, target: Deployment, verb: st
         return Preview(
             summary=f"{short(target)} serves production already; nothing would change.", nothing_to_do=True, state=state
         )
+    open_doors = (
+        (f"{target.id} was made with the emergency bypass on: every route would be open",) if was_bypassed(target) else ()
+    )
     return Preview(
         summary=f"Production goes from {short(current)} to {short(target)}, for all users at once.",
-        items=(f"Now: {deployment_line(current)}", f"Then: {deployment_line(target)}", consequence),
+        items=(*open_doors, f"Now: {deployment_line(current)}", f"Then: {deployment_line(target)}", consequence),
         confirm_label=verb,
         state=state,
     )
 
 
 async def _rollback_target(params: RollbackParams, production: Production) -> Deployment:
+    """The one that was asked for, or that an earlier attempt chose; else the newest older one of another commit, and none that
+    was made with the emergency bypass on."""
     if params.deployment_id:
         return await production.vercel.get_deployment(params.deployment_id)
     notes = await production.context.job.notes()
@@ -230,7 +236,8 @@ async def _rollback_target(params: RollbackParams, production: Production) -> De
     current = await production.current()
     for found in await production.vercel.list_deployments(production.project.id, limit=MOST_DEPLOYMENTS):
         older = (found.created_at or 0) < (current.created_at or 0)
-        if older and found.is_ready and found.is_rollback_candidate is not False:
+        can = found.is_ready and found.is_rollback_candidate is not False
+        if older and can and not was_bypassed(found) and (not found.commit or found.commit != current.commit):
             return found
     raise UserError("No production deployment from before the current one can be rolled back to; see vercel.com")
 

@@ -32,6 +32,10 @@ AGREE_LOOKS: Final = 3
 """So often the project may still name the old deployment after Vercel called the change done."""
 MARK: Final = "muster"
 """In the meta of a deployment: which run made it."""
+BYPASS_TAG: Final = "musterBypass"
+"""In the meta of a deployment that was made to turn the emergency bypass on or off: one of the two."""
+BYPASS_ON: Final = "on"
+BYPASS_OFF: Final = "off"
 
 Found = TypeVar("Found")
 
@@ -108,12 +112,18 @@ async def mark_of(context: ActionContext, purpose: str) -> str:
     return made
 
 
+def was_bypassed(deployment: Deployment) -> bool:
+    """Muster made it with the emergency bypass on: whenever it serves, every route is open."""
+    return deployment.meta.get(BYPASS_TAG) == BYPASS_ON
+
+
 def deployment_line(deployment: Deployment, serving_id: str | None = None) -> str:
     """ "dpl_x · 2026-11-20 19:38 UTC · ready · a1b2c3d “Fix it” · by sam · serves production"."""
     words = {"READY": "ready", "ERROR": "failed to build", "CANCELED": "cancelled"}
     state = words.get(deployment.state) or foreign_text(deployment.state, max_chars=20).casefold() or "state unknown"
     parts = [deployment.id, moment_of(deployment.created_at), state, deployment.commit or "commit unknown"]
     parts += [f"by {deployment.author}"] if deployment.author else []
+    parts += ["with the emergency bypass"] if was_bypassed(deployment) else []
     parts += ["serves production"] if deployment.id == serving_id else []
     return " · ".join(parts)
 

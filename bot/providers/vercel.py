@@ -243,7 +243,7 @@ class VercelClient:
         except Refused as refusal:
             if refusal.code in _MANGLED:
                 raise Unanswered(refusal.what, remedy=refusal.remedy) from refusal
-            _raise_better(refusal, _in_words(_of_the_team(refusal)))
+            _raise_better(refusal, _in_words(_of_the_team(refusal), is_move=not {"promote", "rollback"}.isdisjoint(segments)))
 
     def _read_answer(self, shape: type[Shape], reply: Reply, what: str) -> Shape:
         """The answer to a call that was done. Raises: Unanswered: something answered, perhaps not Vercel."""
@@ -285,13 +285,17 @@ def _of_the_team(refusal: Refused) -> Refused:
     )
 
 
-def _in_words(refusal: Refused) -> Refused:
-    """What the answers mean that only calls with an effect get."""
+def _in_words(refusal: Refused, *, is_move: bool) -> Refused:
+    """What the answers mean that only calls with an effect get; ``is_move``: production was to be pointed elsewhere."""
     remedies = {
-        "payment_required": "the plan of the Vercel account does not include this; on Hobby only the previous production "
-        "deployment can be rolled back to",
         "http_409": "something else changes this project at the moment; look at vercel.com and try again in a minute",
-        "http_422": "Vercel does not take this deployment for it; choose another one, one that was ready in production",
+        "http_422": "Vercel does not take it as it is; look at the project at vercel.com",
     }
+    if is_move:
+        remedies |= {
+            "payment_required": "the plan of the Vercel account does not include this; on Hobby only the previous production "
+            "deployment can be rolled back to",
+            "http_422": "Vercel does not take this deployment for it; choose another one, one that was ready in production",
+        }
     remedy = remedies.get(refusal.code)
     return Refused(refusal.what, remedy=remedy, code=refusal.code) if remedy else refusal

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from bot.services.ports import BucketStore, TokenBucket
 
-CATCH_UP_S = 0.5
-"""A pause of the caller that is not longer loses nothing: so much of the rate may be made up for at once. With a rate of nine
-tenths of a limit this stays below the limit in every window of ten seconds."""
+CATCH_UP_S = 1.0
+"""A pause of the caller that is not longer loses nothing: so much of the rate may be made up for at once. With a rate of up to
+eight tenths of a limit this stays below the limit in every window of ten seconds."""
 
 
 class Pace:

@@ -80,6 +80,11 @@ class Permissions:
     def _policy(self) -> ActionPolicy:
         return self._desk.catalog.policy
 
+    def _allowed(self, permission: Permission) -> tuple[str, ...]:
+        """Who has it, with the named admins in the place of ``admins``."""
+        admins = self._policy.admins or (ADMINS,)
+        return tuple(one for name in self._policy.allowed(permission) for one in (admins if name == ADMINS else (name,)))
+
     async def warm(self) -> None:
         """Read the groups that are watched, to know later what changed. What cannot be read now is read when it is needed."""
         for name in self._watched():
@@ -184,7 +189,7 @@ class Permissions:
         grave = permission in GRAVE
         return await self._admit(
             user_id,
-            self._policy.allowed(permission),
+            self._allowed(permission),
             incident,
             doing=_DOING[permission],
             certain=certain or grave,
@@ -205,7 +210,7 @@ class Permissions:
 
     async def require_no(self, user_id: str, incident: Incident, run: Run) -> bool:
         """Like ``require``, for whoever says no, or stop: every responder, and whoever might have asked or approved."""
-        names = (RESPONDERS, *self._policy.allowed(NEEDED_FOR[run.risk]), *self._policy.allowed(Permission.APPROVE))
+        names = (RESPONDERS, *self._allowed(NEEDED_FOR[run.risk]), *self._allowed(Permission.APPROVE))
         return await self._admit(user_id, tuple(dict.fromkeys(names)), incident, doing="stop this")
 
     async def approvers(self, incident: Incident, run: Run) -> frozenset[str] | None:
@@ -214,7 +219,7 @@ class Permissions:
         try:
             with unhurried(GATE_S):
                 found: set[str] = set()
-                for name in self._policy.allowed(Permission.APPROVE):
+                for name in self._allowed(Permission.APPROVE):
                     some = await self._behind(name, incident, read_since=since)
                     if some is None:
                         return None
@@ -243,11 +248,6 @@ class Permissions:
             recorded = {*incident.responders, incident.opened.by, *incident.roles.values(), *incident.paged_user_ids()}
             in_room = await self._in_room(incident.channel_id) if incident.channel_id else frozenset()
             return {user_id for user_id in recorded | in_room if _is_user(user_id)}
-        if name == ADMINS and self._policy.admins:
-            found: set[str] = set()
-            for one in self._policy.admins:
-                found |= await self._behind(one, incident, read_since=read_since) or set()
-            return found
         if name == ADMINS:
             return {person.id for person in await self._people.everybody() if person.is_admin}
         if is_group(name):
@@ -303,13 +303,6 @@ class Permissions:
         cannot say."""
         if name in (EVERYONE, RESPONDERS):
             return name == EVERYONE
-        if name == ADMINS and self._policy.admins:
-            for one in self._policy.admins:
-                if one not in (EVERYONE, RESPONDERS, ADMINS) and await self._is_behind_name(
-                    one, user_id, person, read_since=read_since
-                ):
-                    return True
-            return False
         if is_group(name):
             async with while_somebody_waits():
                 since = self._people.now() - GROUP_FRESH_S if read_since is None else read_since
@@ -326,8 +319,6 @@ class Permissions:
         return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
     def _word(self, name: str) -> str:
-        if name == ADMINS and self._policy.admins:
-            return self._described(self._policy.admins)
         circles = {
             EVERYONE: "members of this workspace",
             RESPONDERS: "people in the room of the incident",
@@ -381,7 +372,7 @@ class Permissions:
         """Raises: ForbiddenError with a sentence for the room, UnsureError when Slack cannot say."""
         if user_id.startswith(TERMINAL):
             return
-        names = self._policy.allowed(permission)
+        names = self._allowed(permission)
         person = self._people.find(user_id)
         who = f"{person.name if person else user_id}, who {what},"
         if not _is_user(user_id):
@@ -423,8 +414,8 @@ class Permissions:
 
     def _watched(self) -> list[str]:
         """The user groups of policy.yml that give what is grave."""
-        names = [name for permission in GRAVE for name in self._policy.allowed(permission)]
-        return list(dict.fromkeys(name for name in (*names, *self._policy.admins) if is_group(name)))
+        names = [name for permission in GRAVE for name in self._allowed(permission)]
+        return list(dict.fromkeys(name for name in names if is_group(name)))
 
     async def _group(self, name: str, *, read_since: float) -> frozenset[str]:
         members = await self._people.members(name, read_since=read_since)

@@ -86,6 +86,7 @@ async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sand
             f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}; stop what uses it, or give --port another one"
         ) from error
     try:
+        await world.start_database()
         bot_port = _free_port()
         sandbox.bot_url = f"http://127.0.0.1:{bot_port}"
         environment = {

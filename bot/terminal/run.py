@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.actions.registry import load_actions
+from bot.actions.runner import parse_params
 from bot.actions.spec import ActionSpec, no_pace
 from bot.app import read_catalog
 from bot.domain.catalog import Catalog
@@ -42,7 +43,7 @@ from bot.domain.commands import (
     RequestRun,
     StopRun,
 )
-from bot.domain.errors import ConfigError, MusterError, TemporaryError, UserError
+from bot.domain.errors import ConfigError, MusterError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
 from bot.domain.outcome import Outcome, Preview, Risk, State
@@ -110,8 +111,9 @@ async def _run(settings: Settings, options: argparse.Namespace, terminal: Termin
         for line in describe(runbook, specs, lambda name: getattr(settings, name.lower(), None) is not None):
             terminal.say(line)
         return 0
-    if options.no_record and options.incident:
-        raise UsageError("--incident and --no-record exclude each other")
+    for name in ("incident", "undo"):
+        if options.no_record and getattr(options, name):
+            raise UsageError(f"--{name} and --no-record exclude each other")
     async with AsyncExitStack() as stack:
         clock = RedisClock()
         record = await find_record(stack, settings, options, catalog, clock, terminal)
@@ -169,6 +171,8 @@ class _Stepping:
     async def step(self, options: argparse.Namespace, given: Mapping[str, str]) -> int:
         """See ``run``."""
         step = self._find_step(options.step)
+        if options.undo:
+            return await self._undo(step, options, given)
         spec = self.specs.get(step.run or "")
         if spec is None:
             if given:
@@ -237,10 +241,26 @@ class _Stepping:
 
     # -- what changes something ------------------------------------------------------------------------------------
 
-    async def _change(self, step: Step, spec: ActionSpec, params: dict[str, Any], options: argparse.Namespace) -> int:
+    async def _undo(self, step: Step, options: argparse.Namespace, given: Mapping[str, str]) -> int:
+        """Take back the newest run of the step that can be."""
+        if given:
+            raise UsageError("--undo takes its parameters from the run that it takes back; leave --set out")
+        runs = reversed(list(self.incident.runs.values()) if self.incident else [])
+        done = next((run for run in runs if run.step_id == step.id and run.undo and run.confirmed and not run.reverted_at), None)
+        spec = self.specs.get(done.undo) if done else None
+        if done is None or spec is None:
+            where = f"in {self.incident.id}" if self.incident else "in no open incident of this runbook"
+            raise UserError(f"“{step.title}” has left nothing {where} that could be taken back; name another with --incident")
+        _, desk, _ = await self._try_out()
+        params = parse_params(spec, self._actions(desk, recorded=False).undo_params(done)).model_dump(mode="json")
+        return await self._change(step, spec, params, options, undoes=done.id)
+
+    async def _change(
+        self, step: Step, spec: ActionSpec, params: dict[str, Any], options: argparse.Namespace, *, undoes: str = ""
+    ) -> int:
         store: Paper | RedisStore
         store, desk, incident = await self._try_out()
-        incident = await self._request(desk, incident, step, spec, params)
+        incident = await self._request(desk, incident, step, spec, params, undoes=undoes)
         incident, run = await self._preview(desk, incident, step)
         if run.preview is None:
             self.terminal.say(f"It cannot be done: {run.refused}")
@@ -255,23 +275,29 @@ class _Stepping:
         with _interrupts() as interrupts:
             if self.record:
                 store, desk = self.record.store, self.record.desk
-                incident, run = await self._write_down(desk, step, spec, params, run.preview)
+                incident, run = await self._write_down(desk, step, spec, params, run.preview, undoes=undoes)
             if interrupts.times:
                 await self._handle(desk, incident, CancelRun(run_id=run.id))
                 raise UserError("interrupted, so nothing was done")
             word = BreakGlass(run_id=run.id, reason=reason, alone=True) if reason else ConfirmRun(run_id=run.id)
-            incident = await self._handle(desk, incident, word)
+            try:
+                incident = await self._handle(desk, incident, word)
+            except UnknownOutcome as error:
+                raise UnknownOutcome(
+                    f"nobody knows whether the yes was written into {incident.id} ({error}); if it was, a running Muster does "
+                    "it: look there before you run it once more"
+                ) from error
             return await self._perform(store, desk, incident, run, interrupts)
 
     async def _write_down(
-        self, desk: Desk, step: Step, spec: ActionSpec, params: dict[str, Any], shown: Preview
+        self, desk: Desk, step: Step, spec: ActionSpec, params: dict[str, Any], shown: Preview, *, undoes: str
     ) -> tuple[Incident, Run]:
         """The request and the preview that was shown, in the incident. Raises: UserError when it is not as it was shown."""
         incident = self.incident
         if incident is None:
             incident = (await desk.declare(self._declaration(), by=self.by, delivery=next(self.deliveries))).incident
             self.terminal.say(f"Recorded as {incident.id}.")
-        incident = await self._request(desk, incident, step, spec, params)
+        incident = await self._request(desk, incident, step, spec, params, undoes=undoes)
         run = _open_run(incident, step)
         incident = await self._handle(desk, incident, RecordPreview(run_id=run.id, preview=shown))
         run = incident.runs[run.id]
@@ -285,7 +311,7 @@ class _Stepping:
         self.terminal.say(f"{spec.title}: {preview.summary}")
         for item in preview.items:
             self.terminal.say(f"  {item}")
-        if step.caution:
+        if step.caution and step.run == spec.name:
             self.terminal.say(f"Caution: {step.caution}")
 
     def _confirm(self, step: Step, run: Run, reason: str) -> str:
@@ -322,11 +348,13 @@ class _Stepping:
         declared = await desk.declare(self._declaration(), by=self.by, delivery=None)
         return paper, desk, declared.incident
 
-    async def _request(self, desk: Desk, incident: Incident, step: Step, spec: ActionSpec, params: dict[str, Any]) -> Incident:
+    async def _request(
+        self, desk: Desk, incident: Incident, step: Step, spec: ActionSpec, params: dict[str, Any], *, undoes: str = ""
+    ) -> Incident:
         """Ask for the run; what leads to its step is chosen first."""
         if incident.runbook is None:
             incident = await self._handle(desk, incident, ChooseRunbook(runbook_id=self.runbook.id))
-        for choice in _way_to(self.runbook, step):
+        for choice in () if undoes else _way_to(self.runbook, step):
             taken = incident.choices.get(choice.step_id)
             if taken and taken.branch_id != choice.branch_id:
                 raise UserError(
@@ -343,6 +371,7 @@ class _Stepping:
             risk=spec.risk,
             params=params,
             undo=spec.undo,
+            undoes=undoes,
             revert_after_s=after_s,
         )
         return await self._handle(desk, incident, command)
@@ -402,29 +431,29 @@ class _Stepping:
         )
         working = asyncio.create_task(worker.run(), name="worker")
         try:
-            run = await self._follow(desk, incident.id, run.id, worker, here, interrupts)
+            run = await self._follow(desk, incident, run.id, worker, here, interrupts)
         finally:
             await worker.stop(grace_s=0)
             await end_all([working])
         return self._say_end(incident, run, recorded=recorded)
 
     async def _follow(
-        self, desk: Desk, incident_id: str, run_id: str, worker: Worker, here: asyncio.Event, interrupts: _Interrupts
+        self, desk: Desk, incident: Incident, run_id: str, worker: Worker, here: asyncio.Event, interrupts: _Interrupts
     ) -> Run:
         """The run when it has ended, or when the person has left."""
         clock = asyncio.get_running_loop().time
         elsewhere_at, stopped, lost = clock() + ELSEWHERE_AFTER_S, False, False
-        run = (await desk.get(incident_id)).runs[run_id]
+        run = incident.runs[run_id]
         while run.is_open and interrupts.times < 2:
             worker.wake()
             if interrupts.times and not stopped:
                 stopped = True
-                await self._stop(desk, incident_id, run_id)
+                await self._stop(desk, incident.id, run_id)
             if not here.is_set() and clock() > elsewhere_at:
                 elsewhere_at = float("inf")
                 self.terminal.say("A running Muster has taken it; waiting for what it says. Ctrl-C stops it.")
             try:
-                now = await desk.wait_until(incident_id, lambda one: not one.runs[run_id].is_open, most_s=WAIT_S)
+                now = await desk.wait_until(incident.id, lambda one: not one.runs[run_id].is_open, most_s=WAIT_S)
             except TemporaryError as error:
                 if not lost:
                     self.terminal.say(
@@ -454,6 +483,8 @@ class _Stepping:
                 self.terminal.say(f"A running muster serve takes it back at {run.reverts_at:%Y-%m-%d %H:%M} UTC.")
             if recorded:
                 self.terminal.say(f"Recorded in {incident.id}.")
+                if run.undo and not run.reverts_at:
+                    self.terminal.say(f"What takes it back: muster run {self.runbook.id} --step {run.step_id} --undo")
             return code
         if run.denied:
             why = f": {run.denied_why}" if run.denied_why else ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from bot.actions.registry import load_actions
 from bot.actions.runner import execute
 from bot.domain.errors import MusterError
 from bot.domain.outcome import State
-from bot.sandbox.world.vercel import LIVE_ID, RefusalError
+from bot.sandbox.world.vercel import LIVE_ID, PREVIOUS_ID, RefusalError
 from bot.sandbox.world.vercel_data import variable
 from tests.actions.vercel_ground import Ground, vercel_ground
 
@@ -70,6 +70,20 @@ async def test_on_is_proven_and_off_is_seen(ground: Ground) -> None:
     assert not ground.world.application.is_bypassed
     assert variables(ground) == []
     assert [one["meta"]["musterBypass"] for one in ground.world.vercel.made()] == ["on", "off"]
+
+
+async def test_a_rollback_does_not_open_the_doors_again(ground: Ground) -> None:
+    """What was deployed with the bypass is not where a rollback goes by itself; who names it is warned."""
+    await ground.run(ON)
+    await ground.run(OFF)
+    opened = ground.world.vercel.made()[0]["id"]
+    ground.params = {}
+    shown = await ground.shows("vercel.rollback")
+    assert shown.state.endswith(f">{PREVIOUS_ID}")
+    named = await ground.shows("vercel.rollback", deployment_id=opened)
+    assert named.items[0] == f"{opened} was made with the emergency bypass on: every route would be open"
+    lines = (await ground.run("vercel.deployments")).details
+    assert [line.startswith(opened) for line in lines if "with the emergency bypass" in line] == [True]
 
 
 async def test_off_that_was_never_on_deploys_nothing(ground: Ground) -> None:
@@ -274,13 +288,34 @@ async def test_a_lost_answer_while_it_is_set(ground: Ground) -> None:
     assert len(variables(ground)) == 1
 
 
-async def test_too_late_to_begin(ground: Ground) -> None:
-    """What was confirmed an hour ago and never begun is not turned on any more: its end has passed."""
-    late = datetime.now(UTC) - timedelta(minutes=61)
-    ground.context = replace(ground.context, run=replace(ground.context.run, confirmed_at=late))
-    outcome = await ground.run(ON)
-    assert (outcome.state, outcome.value) == (State.FAILING, "not done")
+async def test_turned_off_before_it_began(ground: Ground) -> None:
+    """Whoever was away finds both due, and the end came first: it is not turned on any more, by no attempt."""
+    assert (await ground.run(OFF)).state is State.OK
+    for _ in range(2):
+        outcome = await ground.run(ON)
+        assert (outcome.state, outcome.value) == (State.FAILING, "not on")
+        assert "turned off before it was on" in outcome.summary
     assert ground.changes() == []
+
+
+@pytest.mark.parametrize("call", range(1, 8))
+async def test_turned_off_while_it_is_turned_on(ground: Ground, call: int) -> None:
+    """At whatever call of the one the other one runs: in the end it is off, and nothing of it is left."""
+    ended: list[asyncio.Task[Any]] = []
+
+    def plant() -> None:
+        if len(ground.world.ledger) >= begun + call and not ended:
+            ended.append(asyncio.create_task(ground.run(OFF)))
+
+    begun = len(ground.world.ledger)
+    ground.world.on_change = plant
+    outcome = await ground.run(ON)
+    (off,) = ended
+    assert (await off).state is State.OK
+    assert outcome.state is not State.OK
+    await settle(ground)
+    assert not ground.world.application.is_bypassed
+    assert variables(ground) == []
 
 
 # -- trouble --------------------------------------------------------------------------------------------------------
@@ -345,7 +380,7 @@ async def test_an_application_that_is_down(ground: Ground) -> None:
         (403, "forbidden", "VERCEL_TOKEN"),
         (404, "not_found", "VERCEL_PROJECT"),
         (409, "conflict", "something else changes"),
-        (422, "unprocessable_entity", "deployment"),
+        (422, "unprocessable_entity", "does not take it as it is"),
         (429, "rate_limited", "try again"),
         (500, "internal_server_error", "status page"),
     ],

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
 from pydantic import SecretStr
 
 from bot.actions.clerk_bulk import MOST_IDS, SAMPLE
@@ -30,6 +31,7 @@ from bot.services.desk import FencedError
 from bot.services.jobs import MemoryJob
 from tests.actions.conftest import config_of
 
+Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 SPEC_NAME = "clerk.revoke_everywhere"
 DAY_MS = 24 * 3600 * 1000
 
@@ -109,7 +111,7 @@ def rows_of(outcome: Outcome) -> list[dict[str, str]]:
         ({"user_ids": ["user_2demo", "user_%2e"]}, "user_ids.1"),
         ({"user_ids": [f"user_{number}" for number in range(MOST_IDS + 1)]}, "user_ids"),
         ({"everyone": True, "exclude": ["me"]}, "exclude.0"),
-        ({"everyone": True, "share_percent": 100}, "share_percent"),
+        ({"everyone": True, "share_percent": 81}, "share_percent"),
         ({"everyone": True, "share_percent": 0}, "share_percent"),
         ({"everyone": True, "cutoff": 5}, "cutoff"),
     ],
@@ -478,6 +480,30 @@ async def test_clerk_fails_from_the_beginning(world: World, context: ActionConte
     assert outcome.state is State.UNKNOWN
     assert said in f"{outcome.summary} {outcome.remedy}"
     assert revocations(world) == []
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 409, 418, 422, 500, 200])
+async def test_every_answer_that_is_none(context: ActionContext, serve: Serve, status: int) -> None:
+    """Whatever Clerk, or something in its place, says: a sentence that names it, what to do, and nothing that is green. 200 is
+    a reply of 100 MB."""
+    methods: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        methods.append(request.method)
+        if status != 200:
+            return web.json_response({"errors": [{"code": "some_code", "message": "sk_live_CANARYCANARYCANARY"}]}, status=status)
+        response = web.StreamResponse(headers={"Content-Length": str(100 * 1024 * 1024)})
+        await response.prepare(request)
+        return response
+
+    config = context.providers.config.model_copy(update={"clerk_api_url": await serve(answer)})
+    async with Providers(config) as providers:
+        outcome = await revoke(replace(of_run(context), providers=providers), everyone=True)
+    assert outcome.state is State.UNKNOWN
+    assert (str(status) if status != 200 else "more than") in outcome.summary
+    assert outcome.remedy
+    assert set(methods) == {"GET"}
+    assert "CANARY" not in outcome.model_dump_json()
 
 
 @pytest.mark.parametrize("state", ["unauthorized", "error"])

@@ -17,6 +17,7 @@ from bot.domain.errors import ConflictError, MusterError, NotConfiguredError, Te
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
+from bot.services.desk import FencedError
 
 SECRET = "a-token-without-a-telling-shape"
 
@@ -190,3 +191,29 @@ def test_user_ids_that_are_none(user_id: Any) -> None:
     """Empty scopes, paths, flags, look-alikes and other types never reach an action."""
     with pytest.raises(UserError):
         parse_params(load_actions()["clerk.revoke_sessions"], {"user_id": user_id})
+
+
+async def test_calls_beside_each_other_that_come_too_late_are_no_outcome(bare: ActionContext) -> None:
+    """What a group of tasks wraps is still somebody else's run: recording a crash would end it for whoever goes on with it."""
+
+    async def run(_params: Any, _context: ActionContext) -> Outcome:
+        async def late() -> None:
+            raise FencedError("somebody else has it")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(late())
+        raise AssertionError
+
+    with pytest.raises(FencedError):
+        await execute(action(run), {}, bare)
+    assert (await execute(raising(ExceptionGroup("two", [ValueError()])), {}, bare)).state is State.UNKNOWN
+
+
+async def test_no_secret_is_in_a_report(bare: ActionContext) -> None:
+    """It becomes a file, and is redacted like everything else."""
+
+    async def run(_params: Any, _context: ActionContext) -> Outcome:
+        return Outcome(state=State.OK, summary="Done", report=f"one {SECRET}\ntwo sk_live_CANARYCANARY\n")
+
+    outcome = await execute(action(run), {}, bare)
+    assert outcome.report == "one [redacted]\ntwo [redacted]\n"

@@ -136,6 +136,8 @@ async def test_no_canary_comes_out(case: str, serve: Any, caplog: pytest.LogCapt
         "identifier": "a@b.example",
         "url": f"{url}/api/health?key={CANARIES[0]}",
         "names": ["A", "B"],
+        "deployment_id": "dpl_a",
+        "app_url": url,
         "table": "users",
         "columns": "clerk_id=id, email=email",
     }

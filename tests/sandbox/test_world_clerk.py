@@ -137,3 +137,111 @@ async def test_the_cast(world: World) -> None:
     """The users that the docs and the scenarios count on."""
     live = {user_id: len(world.clerk.live_sessions(user_id)) for user_id in world.clerk.users}
     assert live == {"user_2demo": 7, "user_2quiet": 0, "user_2many": 120, "user_2pending": 3, "user_2admin": 1}
+
+
+async def test_users_are_listed_as_asked(http: aiohttp.ClientSession) -> None:
+    """The newest first unless asked otherwise, ten at a time, by id, by whole address, by any part."""
+    _, everybody = await call(http, "GET", "/users")
+    assert [user["id"] for user in everybody] == sorted((user["id"] for user in everybody), reverse=True)
+    _, oldest = await call(http, "GET", "/users?order_by=%2Bcreated_at&limit=2")
+    _, following = await call(http, "GET", f"/users?order_by=%2Bcreated_at&limit=2&starting_after={oldest[-1]['id']}")
+    assert [user["id"] for user in (*oldest, *following)] == [user["id"] for user in everybody[::-1]][:4]
+    _, named = await call(http, "GET", "/users?user_id=user_2demo&user_id=user_2quiet&user_id=user_nobody")
+    assert {user["id"] for user in named} == {"user_2demo", "user_2quiet"}
+    assert (await call(http, "GET", "/users?email_address=demo@sandbox.example"))[1] == []
+    assert len((await call(http, "GET", "/users?email_address=2DEMO@sandbox.example"))[1]) == 1
+    assert (await call(http, "GET", "/users/count?query=2demo"))[1]["total_count"] == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=501", "order_by=shoe_size", "starting_after=user_2demo&offset=1", "starting_after=user_2demo&order_by=updated_at",
+              "&".join(f"user_id=user_{number}" for number in range(101))],
+)  # fmt: skip
+async def test_bad_lists_of_users(http: aiohttp.ClientSession, query: str) -> None:
+    """What Clerk does not document is refused."""
+    assert (await call(http, "GET", f"/users?{query}"))[0] == 422
+
+
+async def test_a_ban_ends_all_sessions(world: World, http: aiohttp.ClientSession) -> None:
+    """And lifting it brings none back."""
+    status, user = await call(http, "POST", "/users/user_2demo/ban")
+    assert (status, user["banned"]) == (200, True)
+    assert world.clerk.live_sessions("user_2demo") == []
+    assert (await call(http, "POST", "/users/user_2demo/unban"))[1]["banned"] is False
+    assert world.clerk.live_sessions("user_2demo") == []
+    assert (await call(http, "POST", "/users/user_nobody/ban"))[0] == 404
+
+
+async def test_a_compromised_password(world: World, http: aiohttp.ClientSession) -> None:
+    """Sessions end only when asked to; who has no password cannot be marked; unknown switches are refused."""
+    path = "/users/user_2demo/password/set_compromised"
+    assert (await call(http, "POST", path))[0] == 200
+    assert len(world.clerk.live_sessions("user_2demo")) == 7
+    assert (await call(http, "POST", path, json={"revoke_all_sessions": True}))[0] == 200
+    assert world.clerk.live_sessions("user_2demo") == []
+    assert (await call(http, "POST", path, json={"revoke": True}))[0] == 422
+    assert (await call(http, "POST", path, json={"revoke_all_sessions": "yes"}))[0] == 422
+    assert (await call(http, "POST", path, data=b"{"))[0] == 400
+    world.clerk.users["user_2demo"]["password_enabled"] = False
+    assert (await call(http, "POST", path))[0] == 400
+
+
+async def test_what_the_plan_does_not_have(world: World, http: aiohttp.ClientSession) -> None:
+    """Each such call is a 402."""
+    world.clerk.instance.lacking = {"ban", "blocklist", "restrictions"}
+    assert (await call(http, "POST", "/users/user_2demo/ban"))[0] == 402
+    assert (await call(http, "GET", "/blocklist_identifiers"))[0] == 402
+    assert (await call(http, "PATCH", "/instance/restrictions", json={"blocklist": True}))[0] == 402
+    assert len(world.clerk.live_sessions("user_2demo")) == 7
+
+
+async def test_the_blocklist(http: aiohttp.ClientSession) -> None:
+    """An entry is made once, found, and taken off once."""
+    status, entry = await call(http, "POST", "/blocklist_identifiers", json={"identifier": "a@b.example"})
+    assert (status, entry["identifier_type"]) == (200, "email_address")
+    assert (await call(http, "POST", "/blocklist_identifiers", json={"identifier": "a@b.example"}))[0] == 422
+    assert (await call(http, "POST", "/blocklist_identifiers", json={"identifier": "nobody"}))[0] == 422
+    assert (await call(http, "GET", "/blocklist_identifiers"))[1]["total_count"] == 1
+    assert (await call(http, "DELETE", f"/blocklist_identifiers/{entry['id']}"))[1]["deleted"]
+    assert (await call(http, "DELETE", f"/blocklist_identifiers/{entry['id']}"))[0] == 404
+
+
+async def test_settings_of_the_instance(http: aiohttp.ClientSession) -> None:
+    """What is turned stays turned; what is not named, or null, stays as it is; what browsers load says the same."""
+    await call(http, "PATCH", "/instance/protect", json={"rules_enabled": True, "specter_enabled": None})
+    _, protect = await call(http, "GET", "/instance/protect")
+    assert (protect["rules_enabled"], protect["specter_enabled"]) == (True, False)
+    _, restrictions = await call(http, "PATCH", "/instance/restrictions", json={"blocklist": True})
+    assert (restrictions["blocklist"], restrictions["allowlist"]) == (True, False)
+    assert (await call(http, "GET", "/instance/restrictions"))[0] == 404  # Clerk has no such call
+    async with http.get("/clerk/frontend/v1/environment", headers={"Authorization": ""}) as response:
+        shown = (await response.json())["user_settings"]["restrictions"]
+    assert (shown["blocklist"], shown["allowlist"]) == ({"enabled": True}, {"enabled": False})
+
+
+async def test_signing_keys_of_both_interfaces(world: World, http: aiohttp.ClientSession) -> None:
+    """They are the same until a test parts them."""
+    for path in ("/clerk/v1/jwks", "/clerk/frontend/.well-known/jwks.json"):
+        async with http.get(path) as response:
+            assert [key["kid"] for key in (await response.json())["keys"]] == ["ins_sandbox"]
+    world.clerk.instance.frontend_kids = []
+    async with http.get("/clerk/frontend/.well-known/jwks.json") as response:
+        assert (await response.json())["keys"] == []
+
+
+async def test_organizations(http: aiohttp.ClientSession) -> None:
+    """Memberships of a user, and the administrators of an organization."""
+    _, mine = await call(http, "GET", "/users/user_2demo/organization_memberships")
+    assert [(one["organization"]["id"], one["role"]) for one in mine["data"]] == [("org_2team", "org:member")]
+    _, admins = await call(http, "GET", "/organizations/org_2team/memberships?role=org:admin")
+    assert (admins["total_count"], admins["data"][0]["public_user_data"]["user_id"]) == (1, "user_2admin")
+
+
+async def test_a_rate_limit(world: World, http: aiohttp.ClientSession) -> None:
+    """So many calls in so many seconds, then 429 with the wait; the signing keys are not counted."""
+    world.clerk.rate_limit = (3, 60.0)
+    statuses = [(await call(http, "GET", "/users/count"))[0] for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
+    assert (await call(http, "GET", "/jwks"))[0] == 200
+    world.clerk.rate_limit = (3, 0.0)
+    assert (await call(http, "GET", "/users/count"))[0] == 200

@@ -66,10 +66,11 @@ class Stage:
         return [channel for channel in self.workspace.channels if channel.name.startswith("inc-")]
 
     async def room(self) -> Any:
-        """The one incident room, with its card in it."""
+        """The one incident room, with its card in it; of a private one, with somebody in it, since nobody else can press there."""
         found = await self.wait(self.rooms, "a room")
         assert len(found) == 1, [channel.name for channel in found]
         await self.wait(lambda: self.messages(found[0].name), "the card")
+        await self.wait(lambda: not found[0].is_private or len(found[0].members) > 1, "the people")
         return found[0]
 
     def messages(self, channel: str, **options: Any) -> list[Json]:

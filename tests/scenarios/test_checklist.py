@@ -108,7 +108,7 @@ async def test_a_branch_is_chosen_and_taken_back(stage: Stage, room: Any) -> Non
     await shows(stage, room, "notify-users", "✅ 4b. Notify users")
     await press(stage, room, "untick", "cause")
     await stage.wait(lambda: "0 of 6 steps" in said(stage.card(room.name)), "the choice is open again")
-    assert "emergency bypass" not in said(stage.card(room.name))
+    assert "Enable emergency bypass" not in said(stage.card(room.name))
     await press(stage, room, "choose_branch:1", "cause")
     await shows(stage, room, "cause", "*Application issue*")
     assert "4a.* Check recent deployments" in said(stage.card(room.name))

@@ -42,6 +42,8 @@ async def endpoint(unstarted: Stage) -> ApplicationData:
     unstarted.environment |= {
         "APPLICATION_SWITCH_URL": unstarted.environment["MUSTER_VAR_CLERK_APP_URL"] + SWITCH_PATH,
         "APPLICATION_SWITCH_TOKEN": SWITCH_TOKEN,
+        "SMTP_URL": "smtp://127.0.0.1:9",  # nobody listens: nothing is sent before somebody confirms it
+        "SMTP_FROM": "security@sandbox.example",
     }
     return made
 
@@ -179,6 +181,7 @@ READS: list[tuple[str, str, str, Form, str]] = [
     (OUTAGE, "deployments", "application", {}, "dpl_sandbox"),
     (BREACH, "find", "", {"who": "user_2demo"}, "This is user_2demo, with 7 active sessions"),
     (BREACH, "identify", "", {}, "user_2demo"),
+    (BREACH, "preserve", "", {}, "Saved: 10 sessions"),
     (BREACH, "reset-keys", "", {}, "fingerprint"),
     (BREACH, "verify-rotation", "", {}, "Clerk accepts the key with the fingerprint"),
 ]
@@ -192,6 +195,7 @@ CHANGES: list[tuple[str, str, str, Form, str]] = [
     (BREACH, "new-password", "", {"user_id": "user_2demo"}, "user_2demo"),
     (BREACH, "additional-verification", "", {}, "isposable"),
     (BREACH, "block", "", {"identifier": "attacker@sandbox.example"}, "is put on Clerk's blocklist"),
+    (BREACH, "notify-affected", "", {"user_ids": "user_2demo", "details": "Somebody else signed in."}, "Somebody else signed in"),
 ]
 """Every way in which a step changes something, with what its preview says."""
 RECOVERY = ("pause", "export", "resync", "verify", "resume")

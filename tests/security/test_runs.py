@@ -82,7 +82,7 @@ async def test_somebody_whom_slack_cannot_name_confirms_nothing(stage: Stage, ro
     """A newcomer in the room, and users.info fails: ticking is allowed, what acts on others' sessions is not."""
     incident = await one_incident(stage)
     newcomer = stage.workspace.add_user("newcomer", "Newcomer")
-    await stage.workspace.join("newcomer", room.name)
+    await stage.workspace.invite("developer", room.name, "newcomer")
     stage.sandbox.faults.add("users.info", "500", times=20)
     await send(stage, click_of("confirm_run", f"{incident.id}/r1", user=newcomer.id, channel=room.id))
     assert (await one_incident(stage)).runs["r1"].confirmed is None
@@ -133,8 +133,8 @@ async def test_an_end_and_a_confirmation_at_once(stage: Stage, room: Any, redis_
 
 async def test_a_form_from_the_room_gives_no_right_after_leaving_it(stage: Stage, room: Any) -> None:
     """The form was opened by somebody of the room; sending it is what counts, a second later."""
-    await stage.workspace.join("cto", room.name)
-    await stage.click("cto", room.name, stage.card(room.name), "run_step", block_id="do:identify")
+    await stage.workspace.invite("developer", room.name, "cto")
+    await stage.click("cto", room.name, stage.card(room.name), "run_step", block_id="do:lock")
     view = (await stage.wait(lambda: stage.workspace.views("cto"), "the form"))[-1]
     await stage.workspace.leave("cto", room.name)
     await stage.workspace.submit_view("cto", view["id"], {"param:user_id": {"value": "user_2demo"}})

@@ -42,6 +42,8 @@ async def test_an_opening_books_its_work_in_the_same_write(desk: Desk, store: Re
         f"{incident.id}:diagnose:1:status",
         f"{incident.id}:diagnose:1:health",
         f"{incident.id}:diagnose:1:env",
+        f"{incident.id}:diagnose:1:keys",
+        f"{incident.id}:diagnose:1:ready",
         f"{incident.id}:clock",
     }
     assert await desk.active() == [incident]

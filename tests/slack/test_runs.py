@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bot.domain.commands import (
     Acknowledge,
@@ -32,6 +33,7 @@ from bot.domain.commands import (
     StartWatch,
     StopRun,
 )
+from bot.domain.errors import TemporaryError
 from bot.domain.facts import Role, Status
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.policy import ActionPolicy, Permission
@@ -39,11 +41,12 @@ from bot.domain.room import MessageKind, RoomMessage, desired_room
 from bot.slack.blocks.card import draw_card
 from bot.slack.blocks.messages import draw
 from bot.slack.blocks.runs import Known
+from bot.slack.client import SlackApi, make_client, make_session
 from bot.slack.drawing import Drawn
-from bot.slack.files import FILE_MAX_BYTES, name_of, text_of
+from bot.slack.files import FILE_MAX_BYTES, name_of, share_once, text_of
 from tests.contracts.payloads import elements_of, faults_of_message, texts_in
 from tests.domain.story import Story
-from tests.slack.conftest import HOSTILE, with_runbook
+from tests.slack.conftest import HOSTILE, Answering, with_runbook
 
 OK = Outcome(state=State.OK, summary="It is done.", value="done")
 UNKNOWN = Outcome(state=State.UNKNOWN, summary="its end was not seen", remedy="list the sessions once more")
@@ -193,6 +196,20 @@ def test_the_longest_result_fits(requested: Story, contracts: Path) -> None:
     (message,) = wanted(requested, MessageKind.DETAILS)
     for part in draw(message, requested.incident):
         shown(part)
+
+
+@pytest.mark.parametrize("lines", [8, 20, 500])
+def test_lines_that_grow_when_they_are_escaped_fit(destructive: Story, contracts: Path, lines: int) -> None:
+    """Slack counts what is sent: five characters for each of these."""
+    destructive.do(CancelRun(run_id="r1"))
+    ask(destructive, risk=Risk.DESTRUCTIVE)
+    preview = Preview(summary="&" * 300, items=("&" * 300,) * lines, confirm_label="<" * 30)
+    destructive.do(RecordPreview(run_id="r2", preview=preview))
+    assert "more" in shown(run_of(destructive))
+    destructive.do(ConfirmRun(run_id="r2"), by="U5")
+    outcome = Outcome(state=State.FAILING, summary="&" * 300, remedy="&" * 300, details=("&" * 300,) * 8)
+    destructive.do(RecordRun(run_id="r2", outcome=outcome))
+    shown(run_of(destructive))
 
 
 def test_a_thousand_parameters_do_not_hide_who_asked(story: Story, contracts: Path) -> None:
@@ -560,3 +577,41 @@ def test_an_expiry_is_drawn_from_the_state_alone(destructive: Story) -> None:
     assert run_of(destructive).digest == before.digest
     destructive.do(ReachDue(due_at=destructive.now))
     assert run_of(destructive).digest == before.digest
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def share(slack: SlackApi) -> Any:
+    return share_once(slack, channel_id="C1", thread_ts="1.1", name="a.txt", title="A", text="ü", look_first=False)
+
+
+@pytest.mark.parametrize("status", [302, 403, 500])
+async def test_bytes_that_are_not_taken_are_sent_again_later(server: Answering, token: str, status: int) -> None:
+    """Nothing is completed, no redirect is followed, and the address, which is a secret, is in no error."""
+    server.methods["files.getUploadURLExternal"] = {"upload_url": f"{server.url}upload/canary", "file_id": "F1"}
+    well = server.ok
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "upload/" in request.path:
+            return web.Response(status=status, headers={"Location": f"{server.url}elsewhere"})
+        return await well(request)
+
+    server.answer = answer
+    async with make_session() as session:
+        slack = SlackApi(make_client(session, token=token, base_url=server.url))
+        with pytest.raises(TemporaryError, match=f"HTTP {status}") as failed:
+            await share(slack)
+    assert "canary" not in str(failed.value)
+    assert [path for path, _, _ in server.asked] == ["/api/files.getUploadURLExternal", "/api/upload/canary"]
+
+
+async def test_a_file_that_nobody_listens_for_is_sent_again_later(server: Answering, token: str) -> None:
+    """The address is gone."""
+    server.methods["files.getUploadURLExternal"] = {"upload_url": "http://127.0.0.1:9/canary", "file_id": "F1"}
+    async with make_session() as session:
+        slack = SlackApi(make_client(session, token=token, base_url=server.url))
+        with pytest.raises(TemporaryError, match="did not take a file") as failed:
+            await share(slack)
+    assert "canary" not in str(failed.value)
+    assert [path for path, _, _ in server.asked] == ["/api/files.getUploadURLExternal"]

@@ -168,9 +168,9 @@ async def calls_in(seconds: float, *paces: Pace, per_s: float) -> int:
 
 
 async def test_two_replicas_share_one_rate(store: RedisStore) -> None:
-    """Neither more than the rate and the half second that may be made up for, nor much less."""
+    """Neither more than the rate and the second that may be made up for, nor much less."""
     turns = await calls_in(2.0, Pace(store), Pace(store), per_s=100)
-    assert 180 <= turns <= 260
+    assert 180 <= turns <= 320
 
 
 async def test_waiting_in_line_costs_few_requests(store: RedisStore) -> None:
@@ -215,7 +215,7 @@ async def test_who_waits_sleeps_as_long_as_redis_says(store: RedisStore, clock: 
         await clock.advance(seconds)
 
     pace = Pace(store, sleep=sleep)
-    for _ in range(8):
+    for _ in range(13):
         await pace.wait("clerk", 10)
     assert sum(waits) == pytest.approx(0.3, abs=0.05)
 

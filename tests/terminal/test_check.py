@@ -17,7 +17,15 @@ from bot.domain.errors import ConfigError
 from bot.terminal.check import printable, read_environment
 from tests.conftest import ROOT
 
-SECRETS = {"CLERK_SECRET_KEY": "sk_test_made_up", "VERCEL_TOKEN": "made-up", "VERCEL_PROJECT": "shop"}
+SECRETS = {
+    "CLERK_SECRET_KEY": "sk_test_made_up",
+    "VERCEL_TOKEN": "made-up",
+    "VERCEL_PROJECT": "shop",
+    "DATABASE_URL": "postgresql://somebody:made-up@127.0.0.1:9/app",
+    "APPLICATION_SWITCH_URL": "http://127.0.0.1:9/switch",
+    "APPLICATION_SWITCH_TOKEN": "made-up",
+    "SMTP_URL": "smtp://127.0.0.1:9",
+}
 
 
 @pytest.fixture
@@ -42,8 +50,8 @@ def test_a_good_folder(runbooks: Path, capsys: pytest.CaptureFixture[str], monke
     configure(monkeypatch)
     assert main(["check"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(": ")[1] for line in lines[:-1] if "contacts.yml" not in line] == ["info", "info"]
-    assert re.fullmatch(r"runbooks: 0 errors, \d+ warnings, 2 info", lines[-1])
+    assert [line.split(": ")[1] for line in lines[:-1] if "contacts.yml" not in line] == ["info"] * 6
+    assert re.fullmatch(r"runbooks: 0 errors, \d+ warnings, 6 info", lines[-1])
 
 
 def test_what_is_not_set_is_a_warning(runbooks: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +90,7 @@ def test_all_faults_in_one_run(runbooks: Path, capsys: pytest.CaptureFixture[str
         "runbooks/clerk/auth-outage.yml:17:49: there is no action “clerk.statsu”; did you mean “clerk.status”?",
         "runbooks/contacts.yml:2:1: ends in the middle of something; close the bracket; the file may be half-written",
         "runbooks/severities.yml:1:1: is empty; write the content, or delete the file",
-        "runbooks: 3 errors, 0 warnings, 2 info",
+        "runbooks: 3 errors, 0 warnings, 6 info",
     ]
 
 

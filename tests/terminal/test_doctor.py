@@ -43,7 +43,7 @@ async def store(unstarted: Stage) -> AsyncIterator[redis.Redis]:
 async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage) -> None:
     """Everything that was asked for is looked at, and each line says what was seen."""
     report = await doctor(patient.environment)
-    assert report.levels() == {"ok"}, report.findings
+    assert report.levels() == {"ok"}, [one for one in report.findings if one.level != "ok"]
     assert "T0SANDBOX" in report.text("Slack token")
     assert "comes by HTTP" in report.text("Slack traffic")
     assert "all 17 granted" in report.text("Slack scopes")

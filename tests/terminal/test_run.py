@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +29,7 @@ from bot.services.desk import Desk
 from bot.services.ports import Claimed
 from bot.services.running import RAN_AGAIN
 from bot.settings import load_settings
-from bot.storage.embedded import embedded_redis
+from bot.storage.embedded import embedded_redis, server_binary
 from bot.storage.redis import RedisClock, RedisStore, connect
 from bot.terminal import run as command
 from bot.terminal.steps import Terminal, UsageError
@@ -56,6 +58,12 @@ checklist:
       - {id: right, title: Right, steps: [{id: in-right, title: Right, run: clerk.revoke_sessions}]}
   - {id: notify, title: Tell those hit, run: email.notify_users, caution: For good., with: {template: account-accessed}}
   - {id: preserve, title: Save it, run: logs.preserve}
+  - {id: ban, title: Lock them out, run: clerk.ban_user, caution: Nobody can sign in., undo: clerk.unban_user}
+  - id: bypass
+    title: Let everybody in
+    run: clerk.emergency_bypass
+    caution: Nobody is checked.
+    with: {app_url: "${app_url}", protected_path: /dashboard}
   - {id: document, title: Write it down, guide: "With a pencil."}
 """
 OUTAGE = """
@@ -296,6 +304,7 @@ async def test_a_missing_parameter_is_asked_for(stage: Stage, at_terminal: Calla
         ([OTHER, "--step", "logs", "--incident", "x"], "no incident 'x'"),
         ([*REVOKE, "--incident", "inc-99"], "no incident 'inc-99'"),
         ([*REVOKE, "--incident", "inc-1", "--no-record"], "exclude each other"),
+        ([RUNBOOK, "--step", "ban", "--undo", "--no-record"], "exclude each other"),
     ],
 )
 async def test_wrong_usage(
@@ -530,13 +539,43 @@ async def test_what_policy_protects_is_refused_here_too(
 ) -> None:
     """Also in a dry run, and without a record: nobody is written to."""
     policy = f"{alone.environment['MUSTER_RUNBOOKS']}/policy.yml"
-    write(policy, f"{read(policy)}\nmost_accounts: 1\n")
+    write(policy, re.sub(r"most_accounts: \d+", "most_accounts: 1", read(policy)))
     for more in (["--dry-run"], ["--no-record"], []):
         session = at_terminal(alone)
         assert await session.run(*NOTIFY, *more, answers=["reason", "word"]) == 1
         assert "it would hit 2 accounts, and one action may hit 1" in session.text
     assert alone.world.smtp.mails == []
     assert await desk.active() == []
+
+
+async def test_what_was_done_is_taken_back(alone: Stage, desk: Desk, at_terminal: Callable[[Stage], Session]) -> None:
+    """With the parameters of the run, and as a run of its own; once."""
+    session = at_terminal(alone)
+    ban = (RUNBOOK, "--step", "ban")
+    with pytest.raises(UserError, match="nothing in no open incident"):
+        await session.run(*ban, "--undo")
+    arguments = (*ban, "--set", "user_id=user_2demo", "--reason", "Slack is down")
+    assert await session.run(*arguments, answers=["word"]) == 0, session.text
+    assert alone.world.clerk.users["user_2demo"]["banned"] is True
+    assert f"muster run {RUNBOOK} --step ban --undo" in session.text
+    with pytest.raises(UsageError, match="leave --set out"):
+        await session.run(*ban, "--undo", "--set", "user_id=user_2many")
+    assert await session.run(*ban, "--undo", "--dry-run") == 0
+    assert alone.world.clerk.users["user_2demo"]["banned"] is True
+    assert await session.run(*ban, "--undo", answers=["word"]) == 0, session.text
+    assert alone.world.clerk.users["user_2demo"]["banned"] is False
+    banned, unbanned = (await only(desk)).runs.values()
+    assert unbanned.undoes == banned.id
+    assert banned.reverted_at
+    with pytest.raises(UserError, match="has left nothing"):
+        await session.run(*ban, "--undo", answers=["word"])
+
+
+async def test_what_takes_itself_back_is_not_run_without_a_record(alone: Stage, at_terminal: Callable[[Stage], Session]) -> None:
+    """Nobody would take it back."""
+    with pytest.raises(UserError, match="takes itself back later, and without a record nobody would"):
+        await at_terminal(alone).run(RUNBOOK, "--step", "bypass", "--no-record", answers=["reason", "word"])
+    assert [row for row in alone.world.ledger if row["method"] != "GET"] == []
 
 
 # -- as a process ----------------------------------------------------------------------------------------------------
@@ -668,6 +707,47 @@ async def test_exit_codes_of_the_command(unstarted: Stage, tmp_path: Path, argum
         assert process.returncode == code
         assert err.decode().startswith(words)
         assert len(err.splitlines()) == (1 if words else 0)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server that the test can stop, and its URL."""
+    path = tmp_path / "s"
+    options = ["--port", "0", "--unixsocket", str(path), "--appendonly", "yes", "--dir", str(tmp_path)]
+    server = subprocess.Popen([str(server_binary()), *options], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield server, f"unix://{path}"
+    server.kill()
+    server.wait()
+
+
+async def test_while_redis_hangs_nothing_more_is_begun(
+    unstarted: Stage, own_redis: tuple[subprocess.Popen[bytes], str], tmp_path: Path
+) -> None:
+    """Somebody else may have it by then. When Redis answers, it goes on, and each session is ended once."""
+    server, unstarted.environment["REDIS_URL"] = own_redis
+    world = unstarted.world
+    world.latency_s = 0.1
+
+    def revoked() -> list[str]:
+        return [row["path"] for row in world.ledger if row["path"].endswith("/revoke")]
+
+    arguments = (*REVOKE[:-1], "user_id=user_2many", "--workspace", "T0NEW")
+    async with begun(unstarted, tmp_path / "data", *arguments) as process:
+        await confirm(process)
+        server.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        before = len(revoked())
+        await asyncio.sleep(1.5)
+        assert 0 < len(revoked()) == before < 120
+        server.send_signal(signal.SIGCONT)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        assert (process.returncode, err.decode()) == (0, ""), out.decode()[-1_000:]
+    assert "An earlier attempt was interrupted" in out.decode()
+    assert len(revoked()) == len(set(revoked())) == 120
 
 
 def test_reports_are_private_and_never_overwritten(tmp_path: Path) -> None:

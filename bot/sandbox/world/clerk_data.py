@@ -124,7 +124,6 @@ def user(name: str, now_ms: int, email: str = "") -> dict[str, Any]:
         "username": None,
         "first_name": "Sandbox",
         "last_name": name,
-            "profile_image_url": "https://img.clerk.com/preview.png",
         "image_url": "https://img.clerk.com/preview.png",
         "has_image": False,
         "public_metadata": {},

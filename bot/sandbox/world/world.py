@@ -11,8 +11,9 @@ from typing import Any, Protocol, get_args
 from aiohttp import web
 
 from bot.domain.errors import UserError
-from bot.sandbox.world import clerk, pagerduty, smtp, twilio, vercel
+from bot.sandbox.world import application_data, clerk, pagerduty, smtp, twilio, vercel
 from bot.sandbox.world.application import ApplicationStandIn
+from bot.sandbox.world.application_data import ApplicationData
 from bot.sandbox.world.clerk import ClerkStandIn
 from bot.sandbox.world.pagerduty import PagerDutyStandIn
 from bot.sandbox.world.recording import Answer, Fault, Recorder
@@ -48,6 +49,8 @@ class World:
         self.status = StatusStandIn()
         self.vercel = VercelStandIn(self._paging_now)
         self.application = ApplicationStandIn(self.vercel.live_env)
+        self.application_data = ApplicationData(clerk.SIGNING_SECRET, self._paging_now)
+        self.application.more = self.application_data.answer
         self.on_paging: Callable[[], None] | None = None
         self.pagerduty = PagerDutyStandIn(self._paging_now, self._paging_changed)
         self.twilio = TwilioStandIn(self._paging_now, self._paging_changed)
@@ -64,8 +67,13 @@ class World:
         await self.smtp.start(sleep, tls=mail_tls)
         self.twilio.start(sleep)
 
+    async def start_database(self) -> bool:
+        """Give the application a PostgreSQL of its own, a little behind Clerk; takes about a second. False: this machine has none."""
+        return await self.application_data.start_database(self.clerk.users)
+
     async def stop(self) -> None:
-        """Undo `start`. Safe to repeat."""
+        """Undo `start` and `start_database`. Safe to repeat."""
+        await self.application_data.stop()
         await self.twilio.stop()
         await self.smtp.stop()
 
@@ -107,6 +115,9 @@ class World:
             "VERCEL_TEAM_ID": vercel.TEAM_ID,
             "VERCEL_PROJECT": vercel.PROJECT,
             "MUSTER_VAR_CLERK_APP_URL": f"{base}/app",
+            "APPLICATION_SWITCH_URL": f"{base}/app{application_data.SWITCH_PATH}",
+            "APPLICATION_SWITCH_TOKEN": application_data.SWITCH_TOKEN,
+            **({"DATABASE_URL": self.application_data.database_url} if self.application_data.database_url else {}),
         }
 
     def _paging_environment(self, base: str) -> dict[str, str]:
@@ -171,6 +182,7 @@ class World:
             "vercel_builds": ("Vercel", self.vercel.builds),
             "app_health": ("The application", self.application.health),
             "app_middleware": ("The application", self.application.middleware),
+            "app_webhook": ("The application", self.application_data.webhook),
             "pagerduty": ("Reaching people", self.pagerduty.state),
             "telephone": ("Reaching people", self.twilio.state),
             "mail": ("Reaching people", self.smtp.state),

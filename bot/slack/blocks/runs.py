@@ -35,6 +35,7 @@ from bot.slack.blocks.parts import (
 from bot.slack.drawing import Block, Drawn
 
 ITEMS_MOST = 20
+ITEMS_MAX_CHARS = 7_000
 LINE_MAX_CHARS = 250
 VALUE_MAX_CHARS = 200
 VALUES_MOST = 3
@@ -230,9 +231,14 @@ def on_line(incident: Incident, run: Run) -> str:
 
 
 def _items(lines: tuple[str, ...]) -> list[Block]:
-    shown = [_line(line) for line in lines[:ITEMS_MOST]]
-    if len(lines) > ITEMS_MOST:
-        shown.append(f"… and {len(lines) - ITEMS_MOST} more")
+    """The first lines, and how many there are more: Slack refuses a message whose texts are too long together."""
+    shown: list[str] = []
+    for line in map(_line, lines[:ITEMS_MOST]):
+        if sum(map(len, shown)) + len(line) > ITEMS_MAX_CHARS:
+            break
+        shown.append(line)
+    if len(lines) > len(shown):
+        shown.append(f"… and {len(lines) - len(shown)} more")
     return paragraphs(shown)
 
 
