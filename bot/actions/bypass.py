@@ -39,6 +39,7 @@ from bot.actions.vercel_serving import (
 )
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.config import VERCEL_PROJECT, VERCEL_TOKEN
+from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.vercel_shapes import Deployment
 
 PROOF_BUDGET_S: Final = 60.0
@@ -290,8 +291,14 @@ class _Work:
         self._context = self.production.context = replace(
             plain, sleep=self._sleep_on(plain), is_stopping=lambda: self._is_called_off or plain.is_stopping()
         )
-        outcome = await self._turn_on() if not await self._look_whether_called_off() else None
-        if not await self._look_whether_called_off() and outcome is not None:
+        outcome: Outcome | None = None
+        try:
+            if not await self._look_whether_called_off():
+                outcome = await self._turn_on()
+        except (Refused, Unavailable, Unanswered):
+            if not await self._look_whether_called_off():
+                raise
+        if outcome and not await self._look_whether_called_off():
             return outcome
         self._context = self.production.context = plain
         return await self._take_back()

@@ -13,6 +13,7 @@ from typing import Final
 
 from bot.actions.spec import ActionContext
 from bot.domain.errors import UserError
+from bot.domain.outcome import Outcome, State
 from bot.providers.clerk import Account, ClerkClient, Session
 from bot.providers.faults import Refused
 from bot.providers.foreign import foreign_text, moment_of
@@ -83,6 +84,11 @@ async def get_unprotected(clerk: ClerkClient, user_id: str, context: ActionConte
     if why_not:
         raise UserError(why_not)
     return account
+
+
+def not_done(why: str) -> Outcome:
+    """The outcome of a run that did not begin, because it must not."""
+    return Outcome(state=State.FAILING, value="not done", summary=why, remedy="Nothing was changed", facts={"done": False})
 
 
 def sessions_record(sessions: Iterable[Session]) -> str:

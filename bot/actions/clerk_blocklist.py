@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bot.actions.clerk_accounts import masked, protection_of
+from bot.actions.clerk_accounts import masked, not_done, protection_of
 from bot.actions.clerk_search import EMAIL_PATTERN
 from bot.actions.clerk_sign_up import read_restrictions
 from bot.actions.spec import ActionContext, ActionParams
@@ -59,7 +59,7 @@ async def block_identifier(params: IdentifierParams, context: ActionContext) -> 
     try:
         ids, _ = await _holders(clerk, params.identifier, context)
     except UserError as error:
-        return Outcome(state=State.FAILING, value="not done", summary=str(error), remedy="Nothing was changed")
+        return not_done(str(error))
     if not await _find_blocked(clerk, params.identifier):
         await clerk.block(params.identifier)
     seen = await look_at_block(params, context)

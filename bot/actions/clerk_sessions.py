@@ -2,7 +2,8 @@
 
 Ending them is naturally idempotent: each round reads who is still signed in, from the top of the list, and ends what it
 finds, so a run that was killed is simply run again. What a round could not end is tried again, but never without end:
-a session has three attempts, and the last thing that a run does is to read the list once more.
+a session has three attempts, and the last thing that a run does is to read the list once more. What is known of the sessions
+is saved before the first of them ends.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import Field
 
+from bot.actions.clerk_accounts import get_unprotected, not_done, sessions_record
 from bot.actions.spec import ActionContext, ActionParams
-from bot.domain.errors import MusterError
+from bot.domain.errors import MusterError, UserError
 from bot.domain.outcome import Outcome, Preview, State
 from bot.providers.clerk import USER_ID_PATTERN, ClerkClient, LiveSessions, Session
 from bot.providers.faults import Refused, Unanswered, Unavailable
@@ -74,18 +76,25 @@ async def list_sessions(params: UserParams, context: ActionContext) -> Outcome:
 
 
 async def preview_revocation(params: UserParams, context: ActionContext) -> Preview:
-    """The exact sessions that would end. Raises: Refused with the code not_found when there is no such user."""
+    """The exact sessions that would end.
+
+    Raises: Refused with the code not_found when there is no such user, UserError when policy.yml protects them.
+    """
     clerk = context.providers.clerk()
-    await clerk.get_user(params.user_id)
+    await get_unprotected(clerk, params.user_id, context)
     live = await clerk.list_live_sessions(params.user_id)
-    count = len(live.sessions)
+    count, accounts = len(live.sessions), (params.user_id,)
     if not count and live.complete:
-        return Preview(summary=f"{params.user_id} has no active sessions; nothing would change.", nothing_to_do=True)
+        return Preview(
+            summary=f"{params.user_id} has no active sessions; nothing would change.", nothing_to_do=True, accounts=accounts
+        )
     more = "" if live.complete else " There may be more than could be listed; they end too."
     return Preview(
         summary=f"{_counted(live.sessions)} of {params.user_id} end{'s' if count == 1 else ''}; {STILL_VALID}.{more}",
         items=tuple(session_line(session) for session in live.sessions),
         confirm_label=f"End {_sessions(count)}",
+        accounts=accounts,
+        affects=1,
     )
 
 
@@ -96,8 +105,12 @@ async def revoke_sessions(params: UserParams, context: ActionContext) -> Outcome
     """
     clerk = context.providers.clerk()
     revocation = _Revocation(clerk, params.user_id, context)
-    await revocation.find_user()
-    return await revocation.complete()
+    try:
+        await revocation.find_user()
+    except UserError as error:
+        return not_done(str(error))
+    outcome = await revocation.complete()
+    return outcome.model_copy(update={"report": revocation.record, "accounts": (params.user_id,)})
 
 
 def session_line(session: Session) -> str:
@@ -134,10 +147,13 @@ class _Revocation:
         self._waits_in_a_row = 0
         self._halt: tuple[str, str] | None = None
         self._last_fault: tuple[str, str] | None = None
+        self.record = ""
+        """What was known of the sessions before the first one ended, by this attempt or by one that was interrupted."""
 
     async def find_user(self) -> None:
-        """Raises: Refused with the code not_found: a mistyped id must not look like a user without sessions."""
-        await self._patiently(lambda: self._clerk.get_user(self._user_id))
+        """Raises: Refused with the code not_found: a mistyped id must not look like a user without sessions; UserError when
+        the account is protected."""
+        await self._patiently(lambda: get_unprotected(self._clerk, self._user_id, self._context))
 
     async def complete(self) -> Outcome:
         """Rounds of reading and ending until a read shows nothing that is left to try; that read is the proof."""
@@ -147,6 +163,7 @@ class _Revocation:
             except (Refused, Unavailable) as error:
                 return self._unseen(error)
             self._found.update((session.id, session) for session in live.sessions)
+            await self._save()
             todo = [session for session in live.sessions if self._attempts[session.id] < MAX_ATTEMPTS]
             if self._clock() > self._gives_up_at:
                 self._halt = self._halt or (f"it took longer than {RUN_BUDGET_S:g} s", "run it again to go on")
@@ -164,6 +181,16 @@ class _Revocation:
                     raise
                 await self._context.sleep(_DEFAULT_WAIT_S)
         return await self._patiently(lambda: self._clerk.list_live_sessions(self._user_id))
+
+    async def _save(self) -> None:
+        if self.record:
+            return
+        saved = (await self._context.job.notes()).get("record")
+        if isinstance(saved, str):
+            self.record = saved
+        elif self._found:
+            self.record = sessions_record(self._found.values())
+            await self._context.job.save({"record": self.record})
 
     async def _end_all(self, sessions: Iterable[Session]) -> None:
         self._last_fault = None

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import Field
 
-from bot.actions.clerk_accounts import account_line, get_unprotected, last_admin_of, sessions_record
+from bot.actions.clerk_accounts import account_line, get_unprotected, last_admin_of, not_done, sessions_record
 from bot.actions.clerk_sessions import STILL_VALID, UserParams, session_line
 from bot.actions.spec import ActionContext
 from bot.domain.errors import UserError
@@ -63,7 +63,7 @@ async def ban_user(params: UserParams, context: ActionContext) -> Outcome:
     try:
         account, remarks = await _bannable(clerk, params.user_id, context)
     except UserError as error:
-        return _refused(str(error))
+        return not_done(str(error))
     record, before = await _saved_sessions(clerk, account.id, context)
     try:
         await clerk.ban(account.id)
@@ -212,7 +212,7 @@ async def require_reset(params: ResetParams, context: ActionContext) -> Outcome:
     try:
         account = await _with_password(clerk, params.user_id, context)
     except UserError as error:
-        return _refused(str(error))
+        return not_done(str(error))
     record, before = await _saved_sessions(clerk, account.id, context) if params.end_sessions else ("", ())
     marked = await clerk.set_password_compromised(account.id, revoke_all_sessions=params.end_sessions)
     said = {
@@ -222,7 +222,7 @@ async def require_reset(params: ResetParams, context: ActionContext) -> Outcome:
     }[marked.requires_password_reset]
     outcome = await _seen_signed_out(clerk, account.id, context) if params.end_sessions else _still_signed_in(account.id)
     if marked.requires_password_reset is False:
-        outcome = _refused(f"{account.id} does not have to choose a new password: Clerk took the call and changed nothing")
+        outcome = not_done(f"{account.id} does not have to choose a new password: Clerk took the call and changed nothing")
     return outcome.model_copy(
         update={"details": (account_line(account), said, *before, *outcome.details), "report": record, "accounts": (account.id,)}
     )
@@ -327,10 +327,6 @@ async def _settled(clerk: ClerkClient, user_id: str, context: ActionContext) -> 
             return live
         await context.sleep(LOOK_EVERY_S)
     return await clerk.list_live_sessions(user_id)
-
-
-def _refused(why: str) -> Outcome:
-    return Outcome(state=State.FAILING, value="not done", summary=why, remedy="Nothing was changed", facts={"done": False})
 
 
 def _lacking(user_id: str) -> Outcome:

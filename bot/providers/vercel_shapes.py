@@ -35,6 +35,28 @@ def _as_texts(value: object) -> object:
     return {str(key): text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
 
 
+def _as_text(value: object) -> str:
+    """Vercel writes null where there is no text."""
+    return value if isinstance(value, str) else ""
+
+
+def _as_rights(value: object) -> object:
+    """What is no list of verbs is left out."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        str(thing): [verb for verb in verbs if isinstance(verb, str)] for thing, verbs in value.items() if isinstance(verbs, list)
+    }
+
+
+def _as_source(value: object) -> object:
+    """A source of a kind that nobody knows is none."""
+    return value if isinstance(value, dict) and isinstance(value.get("type"), str) else None
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+
+
 class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
@@ -46,10 +68,10 @@ class EnvVariable(_Kept):
 
     key: str
     targets: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(default=(), alias="target")
-    id: str = ""
-    type: str = ""
-    comment: str = ""
-    branch: Annotated[str, BeforeValidator(lambda value: value or "")] = Field(default="", alias="gitBranch")
+    id: Text = ""
+    type: Text = ""
+    comment: Text = ""
+    branch: Text = Field(default="", alias="gitBranch")
     created_at: int | None = Field(default=None, alias="createdAt")
     updated_at: int | None = Field(default=None, alias="updatedAt")
 
@@ -90,7 +112,7 @@ class EnvFailure(_Kept):
     class Error(_Kept):
         """Its code ("ENV_CONFLICT")."""
 
-        code: str = ""
+        code: Text = ""
 
     error: Error
 
@@ -130,7 +152,7 @@ class Creator(_Kept):
 class AliasError(_Kept):
     """Why the addresses were not given to a deployment."""
 
-    code: str = ""
+    code: Text = ""
 
 
 class Deployment(_Kept):
@@ -140,8 +162,8 @@ class Deployment(_Kept):
     """
 
     id: str = Field(validation_alias=AliasChoices("uid", "id"))
-    name: str = ""
-    state: str = Field(default="", validation_alias=AliasChoices("readyState", "state"))
+    name: Text = ""
+    state: Text = Field(default="", validation_alias=AliasChoices("readyState", "state"))
     substate: str | None = Field(default=None, alias="readySubstate")
     target: str | None = None
     created_at: int | None = Field(default=None, validation_alias=AliasChoices("createdAt", "created"))
@@ -152,7 +174,7 @@ class Deployment(_Kept):
     is_rollback_candidate: bool | None = Field(default=None, alias="isRollbackCandidate")
     error_code: str | None = Field(default=None, alias="errorCode")
     inspector_url: str | None = Field(default=None, alias="inspectorUrl")
-    git_source: GitSource | None = Field(default=None, alias="gitSource")
+    git_source: Annotated[GitSource | None, BeforeValidator(_as_source)] = Field(default=None, alias="gitSource")
 
     @property
     def is_in_flight(self) -> bool:
@@ -196,10 +218,10 @@ class AliasRequest(_Kept):
     """The last promotion or rollback: pending, in-progress, succeeded, failed or skipped. ``requested_at`` is in
     milliseconds since 1970."""
 
-    type: str = ""
-    status: str = Field(default="", alias="jobStatus")
+    type: Text = ""
+    status: Text = Field(default="", alias="jobStatus")
     from_id: str | None = Field(default=None, alias="fromDeploymentId")
-    to_id: str = Field(default="", alias="toDeploymentId")
+    to_id: Text = Field(default="", alias="toDeploymentId")
     requested_at: float | None = Field(default=None, alias="requestedAt")
 
 
@@ -215,12 +237,12 @@ class Project(_Kept):
     """A project. ``permissions``: what the token may do, by the thing; {} when Vercel does not say."""
 
     id: str
-    name: str = ""
+    name: Text = ""
     targets: _Targets | None = None
     auto_assign: bool | None = Field(default=None, alias="autoAssignCustomDomains")
     """False after a rollback: new deployments do not get the production addresses until one is promoted."""
     last_alias_request: AliasRequest | None = Field(default=None, alias="lastAliasRequest")
-    permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    permissions: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_as_rights)] = Field(default_factory=dict)
 
     @property
     def production_id(self) -> str | None:
@@ -231,8 +253,8 @@ class Project(_Kept):
 class RuntimeLine(_Kept):
     """One line of what the application writes while it runs."""
 
-    level: str = ""
-    message: str = Field(default="", repr=False)
+    level: Text = ""
+    message: Text = Field(default="", repr=False)
     at: float = Field(default=0, alias="timestampInMs")
     method: str | None = Field(default=None, alias="requestMethod")
     path: str | None = Field(default=None, alias="requestPath")
@@ -245,15 +267,15 @@ class RuntimeLine(_Kept):
 
 
 class _BuildText(_Kept):
-    text: str = ""
+    text: Text = ""
 
 
 class BuildLine(_Kept):
     """One line of a build: its own shape, or with the text in a payload."""
 
-    type: str = ""
+    type: Text = ""
     level: str | None = None
-    text: str = Field(default="", repr=False)
+    text: Text = Field(default="", repr=False)
     payload: _BuildText | None = None
 
     @property

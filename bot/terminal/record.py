@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class Record:
     desk: Desk
     store: RedisStore
     jobs: Callable[[str, str], Job]
-    pace: Callable[[str, float], Awaitable[None]]
+    pace: Pace
 
 
 async def find_record(
@@ -99,7 +99,7 @@ async def _open_record(
         desk=Desk(store=store, clock=clock, catalog=catalog),
         store=store,
         jobs=RedisJobs(client, workspace_id=found[0]),
-        pace=Pace(store).wait,
+        pace=Pace(store),
     )
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from bot.actions.registry import load_actions
 from bot.actions.runner import parse_params
-from bot.actions.spec import ActionSpec, no_pace
+from bot.actions.spec import ActionSpec
 from bot.app import read_catalog
 from bot.domain.catalog import Catalog
 from bot.domain.commands import (
@@ -399,14 +399,10 @@ class _Stepping:
         return handled.incident
 
     def _actions(self, desk: Desk, *, recorded: bool) -> Actions:
-        record = self.record if recorded else None
-        return Actions(
-            self.specs,
-            self.providers,
-            desk=desk,
-            job=record.jobs if record else lambda _incident_id, _run_id: self.unrecorded,
-            pace=record.pace if record else no_pace,
-        )
+        if self.record is None or not recorded:
+            return Actions(self.specs, self.providers, desk=desk, job=lambda _incident_id, _run_id: self.unrecorded)
+        pace = self.record.pace
+        return Actions(self.specs, self.providers, desk=desk, job=self.record.jobs, pace=pace.wait, pause=pace.pause)
 
     # -- performing ------------------------------------------------------------------------------------------------
 

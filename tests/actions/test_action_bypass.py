@@ -318,6 +318,27 @@ async def test_turned_off_while_it_is_turned_on(ground: Ground, call: int) -> No
     assert variables(ground) == []
 
 
+async def test_turned_off_while_the_call_that_turns_it_on_breaks(ground: Ground) -> None:
+    """The variable was written and nobody was told, twice; the one that ended it had looked before: nothing of it is left."""
+
+    def plant() -> None:
+        if ground.lines and not ground.changes():
+            ground.world.on_change = None
+            ground.world.plant("vercel", "done_then_drop", times=2)
+
+    ground.world.on_change = plant
+    real = ground.context.sleep
+
+    async def sleep(seconds: float) -> None:
+        await ground.context.job.save({"off_began": True})
+        await real(seconds)
+
+    ground.context = replace(ground.context, sleep=sleep)
+    outcome = await ground.run(ON)
+    assert (outcome.state, outcome.value) == (State.FAILING, "not on")
+    assert variables(ground) == []
+
+
 # -- trouble --------------------------------------------------------------------------------------------------------
 
 

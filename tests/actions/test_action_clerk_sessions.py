@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from bot.actions import clerk_sessions
 from bot.actions.registry import load_actions
 from bot.actions.runner import execute, preview
-from bot.actions.spec import ActionContext
-from bot.domain.errors import MusterError, TemporaryError
+from bot.actions.spec import ActionContext, RunFacts
+from bot.domain.errors import MusterError, TemporaryError, UserError
 from bot.domain.outcome import Outcome, State
 from bot.sandbox.world import World, clerk_data
+from bot.services.jobs import MemoryJob
 
 NOW_MS = 1_760_000_000_000
 
@@ -313,3 +315,27 @@ async def test_a_history_too_long_to_read_is_not_success(world: World, context: 
     outcome = await revoke(context)
     assert (outcome.state, outcome.facts["still_active"]) == (State.UNKNOWN, None)
     assert outcome.facts["revoked"] == 7
+
+
+async def test_what_is_known_is_kept_before_it_ends(context: ActionContext) -> None:
+    """Addresses, places and devices of all sessions come as a table; an interrupted attempt leaves its own to the next."""
+    job = MemoryJob()
+    outcome = await revoke(replace(context, job=job))
+    rows = outcome.report.splitlines()
+    assert len(rows) == 8
+    assert rows[1].startswith("user_2demo,sess_2demo0001,active,")
+    assert "198.51.100.23" in rows[1]
+    assert outcome.accounts == ("user_2demo",)
+    assert (await revoke(replace(context, job=job))).report == outcome.report
+    assert (await revoke(replace(context, job=MemoryJob()))).report == ""
+
+
+async def test_a_protected_account_keeps_its_sessions(world: World, context: ActionContext) -> None:
+    """policy.yml protects by id or by address: neither preview nor run."""
+    for name in ("user_2demo", "2demo@sandbox.example"):
+        guarded = replace(context, run=RunFacts(protected=frozenset({name})))
+        with pytest.raises(UserError, match="protected_accounts"):
+            await preview(load_actions()["clerk.revoke_sessions"], {"user_id": "user_2demo"}, guarded)
+        outcome = await revoke(guarded)
+        assert (outcome.state, outcome.value) == (State.FAILING, "not done")
+    assert revocations(world) == []

@@ -237,6 +237,40 @@ async def test_the_project(client: VercelClient) -> None:
     assert "create" in project.permissions["projectEnvVarsProduction"]
 
 
+async def test_nulls_where_there_is_nothing(at: Any) -> None:
+    """Vercel writes them instead of leaving a field out; they make nothing unreadable."""
+    empty = dict.fromkeys(
+        (
+            "name",
+            "readyState",
+            "readySubstate",
+            "target",
+            "creator",
+            "meta",
+            "aliasAssigned",
+            "aliasError",
+            "gitSource",
+            "errorCode",
+        )
+    )
+    found = await READS["get_deployment"](await at(saying(200, {"id": "dpl_a", **empty})))
+    assert (found.id, found.state, found.meta, found.git_source) == ("dpl_a", "", {}, None)
+    project = {
+        "id": "prj_1",
+        "name": None,
+        "targets": None,
+        "lastAliasRequest": None,
+        "permissions": {"deployment": None, "x": ["y", 1]},
+    }
+    read = await READS["get_project"](await at(saying(200, project)))
+    assert (read.production_id, read.auto_assign, read.permissions) == (None, None, {"x": ("y",)})
+    variable = {"key": "A", "target": None, "comment": None, "gitBranch": None, "type": None, "updatedAt": None}
+    listing = await (await at(saying(200, {"envs": [variable]}))).list_env("web")
+    assert (listing.variables[0].comment, listing.variables[0].targets) == ("", ())
+    odd = {"id": "dpl_a", "gitSource": {"repo": 1}}
+    assert (await READS["get_deployment"](await at(saying(200, odd)))).git_source is None
+
+
 async def test_a_build_log_in_both_shapes(at: Any) -> None:
     """With the text itself, or in a payload; oldest first; null is no log."""
     lines = [{"type": "stderr", "created": 2, "payload": {"text": "two"}}, {"type": "stdout", "created": 1, "text": "one"}]

@@ -379,7 +379,7 @@ async def test_the_panel_and_the_guide_are_reached_by_keyboard(windows: Windows)
     page = await windows.open(DEVELOPER, "C0GENERAL", panel="world")
     await expect(guide(page)).to_be_visible()
     reached: set[str] = set()
-    for _ in range(90):
+    for _ in range(130):
         await page.keyboard.press("Tab")
         reached.add(await page.evaluate("(document.activeElement.ariaLabel || document.activeElement.textContent).trim()"))
     assert {

@@ -154,8 +154,8 @@ async def test_users_are_listed_as_asked(http: aiohttp.ClientSession) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=501", "order_by=shoe_size", "starting_after=user_2demo&offset=1", "starting_after=user_2demo&order_by=updated_at",
-              "&".join(f"user_id=user_{number}" for number in range(101))],
+    "query", ["limit=501", "order_by=shoe_size", "starting_after=user_2demo&offset=1",
+              "starting_after=user_2demo&order_by=updated_at", "&".join(f"user_id=user_{number}" for number in range(101))],
 )  # fmt: skip
 async def test_bad_lists_of_users(http: aiohttp.ClientSession, query: str) -> None:
     """What Clerk does not document is refused."""

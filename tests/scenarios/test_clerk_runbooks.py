@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 
 from bot.domain.catalog import Catalog
 from bot.domain.outcome import State
-from bot.sandbox.world import clerk
-from bot.sandbox.world.application_data import SWITCH_PATH, SWITCH_TOKEN, ApplicationData
+from bot.sandbox.world.application_data import ApplicationData
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage, said
 from tests.support.postgres import USERS, Database
@@ -35,22 +33,9 @@ WORDS = {OUTAGE: "clerk down", SLOW: "clerk slow", BREACH: "unauthorized access 
 
 
 @pytest.fixture
-async def endpoint(unstarted: Stage) -> ApplicationData:
-    """Where the application takes Clerk's events, and its switch; it has no database."""
-    made = ApplicationData(clerk.SIGNING_SECRET, time.time)  # a signature says when it was made, and is judged by that
-    unstarted.world.application.more = made.answer
-    unstarted.environment |= {
-        "APPLICATION_SWITCH_URL": unstarted.environment["MUSTER_VAR_CLERK_APP_URL"] + SWITCH_PATH,
-        "APPLICATION_SWITCH_TOKEN": SWITCH_TOKEN,
-        "SMTP_URL": "smtp://127.0.0.1:9",  # nobody listens: nothing is sent before somebody confirms it
-        "SMTP_FROM": "security@sandbox.example",
-    }
-    return made
-
-
-@pytest.fixture
-async def stage(unstarted: Stage, endpoint: ApplicationData) -> Stage:
-    """A running bot, and an application that takes events."""
+async def stage(unstarted: Stage) -> Stage:
+    """A running bot that can send mail; nobody listens, since nothing is sent before somebody confirms it."""
+    unstarted.environment |= {"SMTP_URL": "smtp://127.0.0.1:9", "SMTP_FROM": "security@sandbox.example"}
     await unstarted.start()
     return unstarted
 
@@ -149,6 +134,8 @@ async def test_a_breach_that_is_said_in_a_channel_is_answered_without_a_word_abo
     [
         (OUTAGE, "clerk_status", "down", "Clerk outage"),
         (OUTAGE, "app_health", "unhealthy", "Application issue"),
+        (WEBHOOKS, "app_webhook", "behind a sign-in", "It is broken"),
+        (WEBHOOKS, "app_webhook", "healthy", "It works, deliveries were lost"),
         (SLOW, "app_health", "degraded", "The application or its middleware"),
     ],
 )
@@ -170,6 +157,13 @@ async def test_a_slow_clerk_is_told_from_a_slow_application(stage: Stage) -> Non
     await stage.wait(
         lambda: "The evidence suggests *The application or its middleware*" in said(stage.card(room.name)), "the other way", 15
     )
+
+
+async def test_an_endpoint_that_takes_what_anybody_sends_is_a_finding_of_the_breach(stage: Stage) -> None:
+    """An unsigned event that is accepted is said, though nobody asked."""
+    stage.world.set("app_webhook", "unprotected")
+    room = await opened(stage, WORDS[BREACH])
+    assert "Our webhook endpoint: *failing*" in said(stage.card(room.name))
 
 
 # -- running -------------------------------------------------------------------------------------------------------------
@@ -318,13 +312,13 @@ async def test_a_breach_from_the_first_word_to_the_locked_account(stage: Stage) 
 
 
 @pytest.fixture
-async def data(unstarted: Stage, endpoint: ApplicationData, database: Database, tmp_path: Path) -> ApplicationData:
+async def data(unstarted: Stage, database: Database, tmp_path: Path) -> ApplicationData:
     """The application's own data: a table that lacks all of Clerk's users and has one who is gone there. The bot runs."""
     database.execute(USERS)
     database.execute("INSERT INTO users (clerk_id, email) VALUES ('user_2gone', 'gone@sandbox.example')")
     unstarted.environment |= {"DATABASE_URL": database.url, "MUSTER_DATA_DIR": str(tmp_path / "data")}
     await unstarted.start()
-    return endpoint
+    return unstarted.world.application_data
 
 
 async def test_lost_webhooks_from_the_gap_to_the_resumption(unstarted: Stage, data: ApplicationData, database: Database) -> None:
@@ -406,15 +400,14 @@ async def test_the_status_of_clerk_is_watched_until_it_is_good(stage: Stage) -> 
     assert reads_of_the_status_page(stage) == looked
 
 
-async def test_the_endpoint_is_watched_until_it_is_good(unstarted: Stage, data: ApplicationData) -> None:
+async def test_the_endpoint_is_watched_until_it_is_good(stage: Stage) -> None:
     """“Monitor for new issues”: a broken endpoint is said once, and five good looks end it."""
-    stage = unstarted
-    data.webhook.turn("broken")
+    stage.world.set("app_webhook", "broken")
     room = await opened(stage, WORDS[WEBHOOKS])
     assert "The evidence suggests *It is broken*" in said(stage.card(room.name))
     await press(stage, room, "start_watch", "monitor")
     await until(stage, lambda watch: watch.outcome is not None and watch.outcome.state is State.FAILING)
-    data.webhook.turn("healthy")
+    stage.world.set("app_webhook", "healthy")
     for good in range(1, 6):
         await stage.advance(61)
         await until(stage, lambda watch, good=good: watch.good == good)

@@ -19,6 +19,7 @@ from bot.domain.room import RoomRecord
 from bot.services.ports import Settlement, TokenBucket
 from bot.storage import keys
 from bot.storage.embedded import server_binary
+from bot.storage.jobs import RedisJobs
 from bot.storage.redis import ENDED_S, FRONT_TIMEOUT_S, MOST_COVERS, SEEN_S, RedisClock, RedisStore, connect
 from tests.conftest import MovingClock
 from tests.storage.broken_link import Break, Link
@@ -212,6 +213,9 @@ async def test_all_keys_share_one_hash_tag_and_are_documented(store: RedisStore,
     await store.add_covers([Cover(rotation="primary", user_id="U1", from_at=now, until_at=now + timedelta(hours=1), by="U1")])
     await store.save_audit_record("{}")
     await store.note_canary("run", "{}")
+    job = RedisJobs(store._redis, workspace_id=store._prefix.partition(":")[2].rstrip("}:"))(INCIDENT, "r1")
+    await job.add(["user_1", "user_2"], {"cursor": "user_2"})
+    await job.end({"user_1": "clear"})
     documented = re.findall(r"^    \{muster:T1\}:(\S+)", keys.__doc__ or "", re.MULTILINE)
     patterns = [re.compile(re.sub("<[a-z]+>", ".+", name)) for name in documented]
     found = {key.removeprefix(store._prefix) for key in await dump(store)}

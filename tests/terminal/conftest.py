@@ -95,6 +95,9 @@ def patient(unstarted: Stage, tmp_path: Path) -> Stage:
     """A bot that is not started, with everything filled in and watched from outside."""
     unstarted.environment["MUSTER_RUNBOOKS"] = str(filled_in(tmp_path))
     unstarted.environment["MUSTER_HEARTBEAT_URL"] = "http://127.0.0.1:9/beat"
+    unstarted.environment["DATABASE_URL"] = "postgresql://somebody:made-up@127.0.0.1:9/app"
+    mail = unstarted.world.environment(unstarted.sandbox.url, paging=True)
+    unstarted.environment.update({name: mail[name] for name in ("SMTP_URL", "SMTP_FROM")})
     return unstarted
 
 

@@ -59,7 +59,7 @@ async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage) -> No
     assert "healthy" in report.text("health of clerk")
     assert "On-call engineer (@oncall)" in report.text("while Redis is away")
     assert "pages wait until Redis is back, nothing is sent meanwhile" in report.text("while Redis is away")
-    for what in ("PagerDuty", "Twilio", "mail"):
+    for what in ("PagerDuty", "Twilio"):
         assert "not configured" in report.text(what)
     assert "the doctor does not call it" in report.text("heartbeat")
 

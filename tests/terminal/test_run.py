@@ -25,6 +25,7 @@ from bot.domain.commands import ChangeAccounts, Declaration
 from bot.domain.errors import ConfigError, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
+from bot.domain.outcome import State
 from bot.services.desk import Desk
 from bot.services.ports import Claimed
 from bot.services.running import RAN_AGAIN
@@ -684,6 +685,36 @@ async def follow(stage: Stage, desk: Desk) -> None:
     outcome = incident.runs["r1"].outcome
     assert outcome
     assert outcome.details[0] == RAN_AGAIN
+
+
+async def test_after_kill_9_nobody_gets_a_second_mail(slow: Stage, desk: Desk, tmp_path: Path) -> None:
+    """A replica goes on with the job book of the terminal: done, in doubt and the rest are everybody, each of them once."""
+    slow.world.latency_s = 0
+    slow.world.smtp.trouble.fault, slow.world.smtp.trouble.slow_s = "slow", 0.3
+    for number in range(40):
+        person = {**slow.world.clerk.users["user_2demo"], "id": f"user_x{number}"}
+        person["email_addresses"] = [{**person["email_addresses"][0], "email_address": f"x{number}@sandbox.example"}]
+        slow.world.clerk.users[f"user_x{number}"] = person
+    people = ",".join(f"user_x{number}" for number in range(40))
+    async with begun(slow, tmp_path, *NOTIFY[:-1], f"user_ids={people}", "--reason", "Slack is down") as process:
+        await confirm(process)
+        await asyncio.sleep(0.4)
+        process.kill()
+        await process.wait()
+    assert 0 < len(slow.world.smtp.mails) < 40
+    slow.world.smtp.trouble.behave_well()
+    await slow.start()
+    incident = await desk.wait_until((await only(desk)).id, lambda now: not now.runs["r1"].is_open, most_s=20)
+    outcome = incident.runs["r1"].outcome
+    assert outcome
+    assert outcome.facts["planned"] == 40
+    sent, doubtful = outcome.facts["sent"], outcome.facts["may_have_been_sent"]
+    assert isinstance(sent, int)
+    assert isinstance(doubtful, int)
+    assert (sent + doubtful, outcome.state) == (40, State.UNKNOWN if doubtful else State.OK)
+    assert doubtful <= 4
+    told = [mail.recipients[0] for mail in slow.world.smtp.mails]
+    assert len(told) == len(set(told)) >= sent
 
 
 async def test_ctrl_c_at_the_question_does_nothing(stage: Stage, desk: Desk, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class World:
         self.status = StatusStandIn()
         self.vercel = VercelStandIn(self._paging_now)
         self.application = ApplicationStandIn(self.vercel.live_env)
-        self.application_data = ApplicationData(clerk.SIGNING_SECRET, self._paging_now)
+        self.application_data = ApplicationData(clerk.SIGNING_SECRET, clock)
         self.application.more = self.application_data.answer
         self.on_paging: Callable[[], None] | None = None
         self.pagerduty = PagerDutyStandIn(self._paging_now, self._paging_changed)
