@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
-from bot.domain.errors import MusterError, NotConfiguredError, TemporaryError, UserError
+from bot.domain.errors import MusterError, NotConfiguredError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.text import clean, cut
 from bot.providers.faults import Refused, Unanswered, Unavailable
@@ -39,7 +39,7 @@ async def execute(spec: ActionSpec, raw_params: Mapping[str, Any], context: Acti
     try:
         params = parse_params(spec, raw_params)
         async with asyncio.timeout(spec.deadline_s):
-            outcome = await spec.run(params, context)
+            outcome = await _done_plainly(spec, params, context)
     except FencedError:
         raise  # another worker has it, or it is not wanted any more: there is no outcome of ours
     except Unanswered as error:
@@ -54,13 +54,34 @@ async def execute(spec: ActionSpec, raw_params: Mapping[str, Any], context: Acti
         outcome = _unknown(str(error))
     except TimeoutError:
         outcome = _stopped(spec)
-    except ExceptionGroup as group:  # of calls beside each other
-        if group.subgroup(FencedError):
-            raise FencedError("it comes too late for calls that were beside each other") from group
-        outcome = _crashed(spec, group)
     except Exception as error:  # noqa: BLE001 - the action runner's guard: a person sees it, and the log has the place
         outcome = _crashed(spec, error)
-    return _presentable(outcome, context.providers.config.secrets())
+    secrets = context.providers.config.secrets()
+    if not outcome.report:
+        return _presentable(outcome, secrets)
+    return await asyncio.to_thread(_presentable, outcome, secrets)  # a long report takes tenths of a second
+
+
+async def _done_plainly(spec: ActionSpec, params: ActionParams, context: ActionContext) -> Outcome:
+    """Of calls beside each other that failed together, what matters most comes out: that it is not ours any more, then that
+    nobody knows what became of one."""
+    try:
+        return await spec.run(params, context)
+    except ExceptionGroup as group:
+        leaves = list(_leaves(group))
+        for kind in (FencedError, UnknownOutcome, MusterError, Exception):
+            found = next((leaf for leaf in leaves if isinstance(leaf, kind)), None)
+            if found:
+                raise found from group
+        raise
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def look(spec: ActionSpec, raw_params: Mapping[str, Any], context: ActionContext) -> Outcome:

@@ -162,8 +162,9 @@ class AppDatabase:
         finally:
             await connection.close()
 
-    async def aclose(self) -> None:
-        """Nothing is open."""
+    def table(self, name: str) -> Table:
+        """See ``Table.parse``."""
+        return Table.parse(name)
 
 
 class DatabaseSession:

@@ -24,7 +24,7 @@ from bot.services.ending import end_all
 from bot.services.ports import ActionRunner, Assignment, Gate, ProgressBoard, Task
 from bot.services.worker import Performed
 
-RAN_AGAIN = "An earlier attempt was interrupted; what it did is done and is not counted here."
+RAN_AGAIN = "An earlier attempt was interrupted; what it did stays done."
 FOUND = "An earlier attempt was interrupted; what it did was found to be done."
 LOOK_EVERY_S = 1.0
 """How soon a run that another replica was asked to stop hears of it."""

@@ -26,7 +26,15 @@ from bot.providers.table import Providers
 from bot.settings import ENV_FILE_VARIABLE, Settings, inspect_settings
 from bot.slack.client import SlackApi, make_client, make_session
 from bot.terminal.doctor_people import check_people, check_permissions, check_rotations
-from bot.terminal.doctor_providers import check_clerk, check_health, check_status_page, check_vercel, unused_settings
+from bot.terminal.doctor_providers import (
+    check_clerk,
+    check_database,
+    check_health,
+    check_status_page,
+    check_switch,
+    check_vercel,
+    unused_settings,
+)
 from bot.terminal.doctor_slack import SlackLook, check_incidents_channel, check_scopes, check_token, check_traffic
 from bot.terminal.doctor_store import check_store, while_redis_is_away
 from bot.terminal.doctor_ways import check_heartbeat, check_mail, check_pagerduty, check_twilio
@@ -136,11 +144,14 @@ def _way_checks(settings: Settings, providers: Providers) -> list[_Check]:
 
 
 def _provider_checks(providers: Providers, specs: Mapping[str, ActionSpec], catalog: Catalog | None) -> list[_Check]:
+    switch = ("APPLICATION_SWITCH_URL", "APPLICATION_SWITCH_TOKEN")
     vercel = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_TEAM_ID", "VERCEL_PROJECT")
     checks = [
         _Check("Clerk", lambda: check_clerk(providers, specs, catalog), ("CLERK_SECRET_KEY", "CLERK_API_URL")),
         _Check("Clerk status page", lambda: check_status_page(providers, specs), ("CLERK_STATUS_URL",)),
         _Check("Vercel", lambda: check_vercel(providers, specs, catalog), vercel),
+        _Check("application database", lambda: check_database(providers, specs, catalog), ("DATABASE_URL",)),
+        _Check("webhook switch", lambda: check_switch(providers, specs, catalog), switch),
     ]
     if catalog is not None:
         checks.append(_Check("health", lambda: check_health(providers, specs, catalog)))

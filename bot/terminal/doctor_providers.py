@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bot.actions.runner import execute
 from bot.actions.spec import ActionContext, ActionSpec
@@ -12,11 +12,16 @@ from bot.domain.errors import MusterError, TemporaryError
 from bot.domain.outcome import State
 from bot.domain.runbook import Diagnostic, Runbook, Step
 from bot.domain.service import find_unset
-from bot.providers.config import CLERK_SECRET_KEY, VERCEL_PROJECT, VERCEL_TOKEN
+from bot.providers.config import APPLICATION_SWITCH_URL, CLERK_SECRET_KEY, DATABASE_URL, VERCEL_PROJECT, VERCEL_TOKEN
 from bot.providers.table import Providers
 from bot.settings import Settings
 from bot.terminal.findings import Finding, from_error, ok, warn
 
+if TYPE_CHECKING:  # psycopg is imported where there is a database
+    from bot.providers.app_database import TableFacts
+
+DATABASE: Final = "application database"
+SWITCH: Final = "webhook switch"
 HEALTH: Final = "http.health"
 STATUS: Final = "clerk.status"
 
@@ -61,6 +66,45 @@ async def check_vercel(providers: Providers, specs: Mapping[str, ActionSpec], ca
         remedy = f"give {VERCEL_TOKEN} a role that sees production; until then such a variable is “not visible”"
         return [warn("Vercel", f"{finding}; {listing.hidden_production} of production are hidden from the token", remedy)]
     return [ok("Vercel", finding)]
+
+
+async def check_database(providers: Providers, specs: Mapping[str, ActionSpec], catalog: Catalog | None) -> list[Finding]:
+    """The application's PostgreSQL, and each table that a runbook names: may it be read, and written?"""
+    if providers.config.database_url is None:
+        return [_not_configured(DATABASE, DATABASE_URL, specs, catalog)]
+    tables = {str(item.with_["table"]): None for _, item in _uses(catalog) if "table" in item.with_}
+    findings: list[Finding] = []
+    try:
+        database = providers.app_database()
+        async with database.session() as session:
+            for name in tables:
+                findings.append(_table_finding(name, await session.describe(database.table(name))))
+    except MusterError as error:
+        return [*findings, *_failed(DATABASE, error)]
+    return findings or [ok(DATABASE, f"{database.where} takes the user, for {_what_it_is_for(DATABASE_URL, specs)}")]
+
+
+def _table_finding(name: str, facts: TableFacts) -> Finding:
+    if not facts.may_read:
+        return warn(DATABASE, f"{name} may not be read", "grant SELECT on it to the user of DATABASE_URL")
+    if facts.read_only or not facts.may_write:
+        why = "the server takes no writes" if facts.read_only else "the user may not insert and update"
+        return warn(DATABASE, f"{name} can be read, but not written: {why}", "docs/application.md has what to grant")
+    return ok(DATABASE, f"{name} can be read and written")
+
+
+async def check_switch(providers: Providers, specs: Mapping[str, ActionSpec], catalog: Catalog | None) -> list[Finding]:
+    """The switch of the application's webhooks: does it say how it stands?"""
+    config = providers.config
+    if config.application_switch_url is None and config.application_switch_token is None:
+        return [_not_configured(SWITCH, APPLICATION_SWITCH_URL, specs, catalog)]
+    try:
+        state = await providers.application_switch().read()
+    except MusterError as error:
+        return _failed(SWITCH, error)
+    if state.paused:
+        return [warn(SWITCH, "the application's webhooks are paused", "resume them when no incident needs it any more")]
+    return [ok(SWITCH, "says that webhooks are taken")]
 
 
 async def check_status_page(providers: Providers, specs: Mapping[str, ActionSpec]) -> list[Finding]:

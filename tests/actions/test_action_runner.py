@@ -16,6 +16,7 @@ from bot.actions.spec import ActionContext, ActionParams, ActionSpec, NoParams
 from bot.domain.errors import ConflictError, MusterError, NotConfiguredError, TemporaryError, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.config import ProviderConfig
+from bot.providers.faults import Refused, Unanswered
 from bot.providers.table import Providers
 from bot.services.desk import FencedError
 
@@ -217,3 +218,25 @@ async def test_no_secret_is_in_a_report(bare: ActionContext) -> None:
 
     outcome = await execute(action(run), {}, bare)
     assert outcome.report == "one [redacted]\ntwo [redacted]\n"
+
+
+@pytest.mark.parametrize(
+    ("errors", "what"),
+    [
+        ((Refused("Clerk refused", remedy="look", code="http_409"), Unanswered("no answer", remedy="look")), "no answer"),
+        ((ValueError("a fault"), Refused("Clerk refused", remedy="look", code="http_409")), "Clerk refused"),
+        ((ValueError("a fault"),), "failed in Muster itself (ValueError)"),
+    ],
+)
+async def test_of_what_failed_together_the_gravest_is_said(errors: tuple[Exception, ...], what: str, bare: ActionContext) -> None:
+    """Calls beside each other end as a group; people read one sentence."""
+    outcome = await execute(raising(ExceptionGroup("together", [ExceptionGroup("inner", list(errors))])), {}, bare)
+    assert outcome.state is State.UNKNOWN
+    assert what in outcome.summary
+
+
+async def test_a_lost_lease_among_others_is_no_outcome(bare: ActionContext) -> None:
+    """Another worker has it: there is nothing of ours to record."""
+    group = ExceptionGroup("together", [Refused("Clerk refused", remedy="look", code="x"), FencedError("too late")])
+    with pytest.raises(FencedError):
+        await execute(raising(group), {}, bare)
