@@ -201,7 +201,7 @@ async def running(
                 **paging,
                 TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
                 TaskKind.RUN: Work(
-                    perform=RunPerformer(actions=actions, desk=desk, gate=permissions, board=board),
+                    perform=RunPerformer(actions=actions, desk=desk, gate=permissions, clock=clock, board=board),
                     failed=run_failed,
                     most_attempts=10,
                 ),

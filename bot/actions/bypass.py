@@ -20,7 +20,7 @@ from pydantic import Field
 from bot.actions.bypass_ready import check_ready
 from bot.actions.bypass_sight import ApplicationParams, Sight, require_address, see
 from bot.actions.bypass_switch import KEY, BypassSwitch
-from bot.actions.spec import ActionContext, ActionSpec
+from bot.actions.spec import ActionContext, ActionParams, ActionSpec
 from bot.actions.vercel_serving import (
     BUILD_BUDGET_S,
     BYPASS_OFF,
@@ -54,8 +54,8 @@ SETTINGS: Final = (VERCEL_TOKEN, VERCEL_PROJECT)
 Facts = dict[str, str | int | bool | None]
 
 
-class BypassParams(ApplicationParams):
-    """`clerk.emergency_bypass`."""
+class _Minutes(ActionParams):
+    """What a form asks first."""
 
     minutes: int = Field(
         default=60,
@@ -64,6 +64,10 @@ class BypassParams(ApplicationParams):
         ge=FIVE_MINUTES,
         le=FOUR_HOURS,
     )
+
+
+class BypassParams(ApplicationParams, _Minutes):
+    """`clerk.emergency_bypass`: for how long, and where the application is."""
 
 
 def bypass_actions() -> tuple[ActionSpec, ...]:

@@ -265,11 +265,13 @@ class _Timed:
     def is_slow(self) -> bool:
         return self.silent or (self.median_ms is not None and self.median_ms > self.probe.limit_ms)
 
+    def short(self) -> str:
+        if self.silent:
+            return f"{self.probe.title}: no answer in time"
+        return f"{self.probe.title}: {self.median_ms} ms (limit {self.probe.limit_ms} ms)"
+
     def line(self) -> str:
-        if self.fault:
-            return f"{self.probe.title}: not measured, {self.fault.what}"
-        slow = "" if not self.is_slow else ", slow"
-        return f"{self.probe.title}: {self.median_ms} ms (limit {self.probe.limit_ms} ms{slow})"
+        return f"{self.probe.title}: not measured, {self.fault.what}" if self.fault else self.short()
 
 
 async def measure_latency(params: LatencyParams, context: ActionContext) -> Outcome:
@@ -298,7 +300,7 @@ async def measure_latency(params: LatencyParams, context: ActionContext) -> Outc
         return Outcome(
             state=State.FAILING,
             value=value,
-            summary=f"Clerk is slow: {'; '.join(one.line() for one in slow)}"[:280],
+            summary=f"Clerk is slow: {'; '.join(one.short() for one in slow)}",
             details=details,
             remedy="Look at Clerk's status page; when that is fine, at the network between here and Clerk",
             facts=facts,

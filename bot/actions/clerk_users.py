@@ -111,7 +111,7 @@ async def unban_user(params: UserParams, context: ActionContext) -> Outcome:
         return Outcome(
             state=State.FAILING,
             value="not lifted",
-            summary=f"The plan of this Clerk account has no bans, so the one of {params.user_id} was not lifted",
+            summary=f"The plan of this Clerk account has no bans (402), so the one of {params.user_id} was not lifted",
             remedy="Ask Clerk's support; the ban stays as it is",
         )
     return await look_at_unban(params, context)

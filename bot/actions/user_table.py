@@ -184,4 +184,6 @@ class Users:
                 waits, failures = (waits + 1, failures) if error.reason == "busy" else (waits, failures + 1)
                 if wait_s > LONGEST_WAIT_S or waits > MAX_WAITS or failures >= MAX_FAILURES:
                     raise
+                if error.reason == "busy":
+                    await self._context.pause(BUCKET, wait_s)
                 await self._context.sleep(wait_s)

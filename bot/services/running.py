@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 
 import structlog
 
@@ -21,7 +22,7 @@ from bot.domain.outcome import Outcome, State
 from bot.domain.run import Run
 from bot.services.desk import Desk
 from bot.services.ending import end_all
-from bot.services.ports import ActionRunner, Assignment, Gate, ProgressBoard, Task
+from bot.services.ports import ActionRunner, Assignment, Clock, Gate, ProgressBoard, Task
 from bot.services.worker import Performed
 
 RAN_AGAIN = "An earlier attempt was interrupted; what it did stays done."
@@ -51,10 +52,13 @@ class PreviewPerformer:
 class RunPerformer:
     """Performs a confirmed run."""
 
-    def __init__(self, *, actions: ActionRunner, desk: Desk, gate: Gate, board: ProgressBoard | None = None) -> None:
+    def __init__(
+        self, *, actions: ActionRunner, desk: Desk, gate: Gate, clock: Clock, board: ProgressBoard | None = None
+    ) -> None:
         self._actions = actions
         self._desk = desk
         self._gate = gate
+        self._clock = clock
         self._board = board
         self._log = structlog.get_logger("muster.runs")
 
@@ -66,6 +70,8 @@ class RunPerformer:
         if params_digest(run.action, dict(run.params)) != run.params_digest:
             self._log.error("run_changed", incident_id=incident.id, run_id=run.id)
             return _done(run, _failing("What was confirmed is not what is written down any more, so nothing was done"))
+        if _is_past(run, self._clock.now()):
+            return _done(run, _failing("The time after which it is taken back was over before it had come to an end"))
         refusal = await self._gate.refusal(incident, run)
         if refusal:
             return Performed(command=DenyRun(run_id=run.id, reason=refusal))
@@ -127,7 +133,7 @@ class RunPerformer:
                 with contextlib.suppress(MusterError):  # the lease tells when Redis is away for long
                     known = await self._desk.load(incident_id)
                     run = known.runs.get(run_id) if known else None
-                    if run and (run.stopping or run.denied):
+                    if run and (run.stopping or run.denied or _is_past(run, self._clock.now())):
                         asked.set()
 
         watching = asyncio.create_task(watch(), name=f"stop {incident_id} {run_id}")
@@ -135,6 +141,11 @@ class RunPerformer:
             yield asked.is_set
         finally:
             await end_all([watching])
+
+
+def _is_past(run: Run, now: datetime) -> bool:
+    """It is being taken back, or was: nothing is begun behind that. After a long outage both are due at once."""
+    return run.reverted_at is not None or (run.reverts_at is not None and run.reverts_at <= now)
 
 
 def run_failed(task: Task, incident: Incident, reason: str) -> Command:

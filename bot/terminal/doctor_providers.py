@@ -72,7 +72,8 @@ async def check_database(providers: Providers, specs: Mapping[str, ActionSpec], 
     """The application's PostgreSQL, and each table that a runbook names: may it be read, and written?"""
     if providers.config.database_url is None:
         return [_not_configured(DATABASE, DATABASE_URL, specs, catalog)]
-    tables = {str(item.with_["table"]): None for _, item in _uses(catalog) if "table" in item.with_}
+    uses = [(str(item.with_["table"]), runbook.service) for runbook, item in _uses(catalog) if "table" in item.with_]
+    tables = dict.fromkeys(name for name, service in uses if not find_unset(name, service))
     findings: list[Finding] = []
     try:
         database = providers.app_database()

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import itertools
 import os
 import pwd
 import re
 import secrets
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -43,38 +41,34 @@ from bot.domain.commands import (
     RequestRun,
     StopRun,
 )
-from bot.domain.errors import ConfigError, MusterError, TemporaryError, UnknownOutcome, UserError
+from bot.domain.errors import MusterError, UnknownOutcome, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
-from bot.domain.outcome import Outcome, Preview, Risk, State
+from bot.domain.outcome import Outcome, Preview, Risk
 from bot.domain.run import Run
 from bot.domain.runbook import Runbook, Step
 from bot.domain.service import find_unset
-from bot.domain.tasks import TaskKind, preview_task, run_task
+from bot.domain.tasks import preview_task
 from bot.domain.text import closest
 from bot.logs import configure_logging
 from bot.providers.table import Providers
 from bot.services import crashpoints
 from bot.services.desk import Desk
-from bot.services.ending import end_all
 from bot.services.jobs import Job, MemoryJob
 from bot.services.performers import not_set
-from bot.services.ports import Assignment, Claimed, Task
-from bot.services.running import PreviewPerformer, RunPerformer, run_failed
-from bot.services.worker import Performed, Work, Worker
+from bot.services.ports import Assignment, Task
+from bot.services.running import PreviewPerformer
 from bot.settings import Settings, load_settings
 from bot.storage.redis import RedisClock, RedisStore
 from bot.terminal.paper import Paper
+from bot.terminal.performing import Interrupts, Performance, counted_interrupts
 from bot.terminal.record import Record, find_incident, find_record
 from bot.terminal.steps import Terminal, UsageError, describe, kind_of, read_params, read_settings_of
+from bot.terminal.telling import say_end, say_outcome, say_preview
 from bot.wiring import Actions, provider_config
 
 EXPECTED = (MusterError,)
 
-WAIT_S = 0.5
-"""How soon the end of a run is seen that another replica performs."""
-ELSEWHERE_AFTER_S = 2.0
-"""After so long without having it, it is said that somebody else has."""
 _LOGIN = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -143,9 +137,6 @@ def _find_runbook(catalog: Catalog, name: str) -> Runbook:
     return runbook
 
 
-# -- one step --------------------------------------------------------------------------------------------------------
-
-
 @dataclass(kw_only=True)
 class _Stepping:
     """One step of one runbook, from the question to the exit code."""
@@ -180,9 +171,11 @@ class _Stepping:
             return await self._look_at(step)
         unset = find_unset(dict(step.with_), self.runbook.service)
         if unset:
-            return self._show(not_set(unset))
+            return say_outcome(self.terminal, not_set(unset))
         if self.record is None and spec.revert_after_s and not options.dry_run:
             raise UserError(f"{spec.title} takes itself back later, and without a record nobody would; nothing was done")
+        if step.guide:
+            self.terminal.say(step.guide)
         accounts = tuple(self.incident.accounts) if self.incident else ()
         params = read_params(step, spec, given, accounts=accounts, ask=self.terminal.ask)
         if spec.risk is Risk.READ:
@@ -221,7 +214,7 @@ class _Stepping:
         for diagnostic, outcome in zip(diagnostics, outcomes, strict=True):
             self.terminal.say()
             self.terminal.say(diagnostic.title)
-            codes.append(self._show(outcome))
+            codes.append(say_outcome(self.terminal, outcome))
         return max(codes, default=0)
 
     async def _read(self, step: Step, spec: ActionSpec, params: dict[str, Any], *, dry_run: bool) -> int:
@@ -235,7 +228,7 @@ class _Stepping:
         store: Paper | RedisStore = paper
         if self.record and self.incident:
             store, desk = self.record.store, self.record.desk
-        with _interrupts() as interrupts:
+        with counted_interrupts() as interrupts:
             incident = await self._request(desk, incident, step, spec, params)
             return await self._perform(store, desk, incident, _open_run(incident, step), interrupts)
 
@@ -265,14 +258,14 @@ class _Stepping:
         if run.preview is None:
             self.terminal.say(f"It cannot be done: {run.refused}")
             return 1
-        self._say_preview(step, spec, run.preview)
+        say_preview(self.terminal, step, spec.name, spec.title, run.preview)
         if run.preview.nothing_to_do:
             return 0
         if options.dry_run:
             self.terminal.say("This was a dry run: nothing was done, and nothing was recorded.")
             return 0
         reason = self._confirm(step, run, options.reason or "")
-        with _interrupts() as interrupts:
+        with counted_interrupts() as interrupts:
             if self.record:
                 store, desk = self.record.store, self.record.desk
                 incident, run = await self._write_down(desk, step, spec, params, run.preview, undoes=undoes)
@@ -307,13 +300,6 @@ class _Stepping:
             raise UserError("it is not as it was shown any more, so nothing was done; run the command once more")
         return incident, run
 
-    def _say_preview(self, step: Step, spec: ActionSpec, preview: Preview) -> None:
-        self.terminal.say(f"{spec.title}: {preview.summary}")
-        for item in preview.items:
-            self.terminal.say(f"  {item}")
-        if step.caution and step.run == spec.name:
-            self.terminal.say(f"Caution: {step.caution}")
-
     def _confirm(self, step: Step, run: Run, reason: str) -> str:
         """The reason where one is needed. Raises: UserError when it is not confirmed."""
         say = self.terminal.say
@@ -329,6 +315,8 @@ class _Stepping:
         word = word_for(step, run)
         if self.terminal.ask(f"Type “{word}” to do it:") != word:
             raise UserError("that is something else, so nothing was done")
+        if run.expires_at and self.clock.now() >= run.expires_at:
+            raise UserError("what it would do was looked at too long ago, so nothing was done; run the command once more")
         return reason if run.needs_second else ""
 
     # -- the commands ----------------------------------------------------------------------------------------------
@@ -404,125 +392,19 @@ class _Stepping:
         pace = self.record.pace
         return Actions(self.specs, self.providers, desk=desk, job=self.record.jobs, pace=pace.wait, pause=pace.pause)
 
-    # -- performing ------------------------------------------------------------------------------------------------
-
-    async def _perform(self, store: Paper | RedisStore, desk: Desk, incident: Incident, run: Run, interrupts: _Interrupts) -> int:
+    async def _perform(self, store: Paper | RedisStore, desk: Desk, incident: Incident, run: Run, interrupts: Interrupts) -> int:
         """Do it, or wait for who was quicker; the exit code."""
         recorded = isinstance(store, RedisStore)
-        performer = RunPerformer(
-            actions=self._actions(desk, recorded=recorded), desk=desk, gate=_Trusted(), board=_Board(self.terminal)
-        )
-        here = asyncio.Event()
-
-        async def perform(task: Task, incident: Incident) -> Performed:
-            here.set()
-            return await performer(task, incident)
-
-        wanted = run_task(incident.id, run.id, self.clock.now())
-        worker = Worker(
-            tasks=_Only(store, wanted.id),
+        performance = Performance(
+            actions=self._actions(desk, recorded=recorded),
             desk=desk,
+            store=store,
             clock=self.clock,
-            work={TaskKind.RUN: Work(perform=perform, failed=run_failed, most_attempts=3)},
+            terminal=self.terminal,
+            stop=lambda: self._handle(desk, incident, StopRun(run_id=run.id)),
         )
-        working = asyncio.create_task(worker.run(), name="worker")
-        try:
-            run = await self._follow(desk, incident, run.id, worker, here, interrupts)
-        finally:
-            await worker.stop(grace_s=0)
-            await end_all([working])
-        return self._say_end(incident, run, recorded=recorded)
-
-    async def _follow(
-        self, desk: Desk, incident: Incident, run_id: str, worker: Worker, here: asyncio.Event, interrupts: _Interrupts
-    ) -> Run:
-        """The run when it has ended, or when the person has left."""
-        clock = asyncio.get_running_loop().time
-        elsewhere_at, stopped, lost = clock() + ELSEWHERE_AFTER_S, False, False
-        run = incident.runs[run_id]
-        while run.is_open and interrupts.times < 2:
-            worker.wake()
-            if interrupts.times and not stopped:
-                stopped = True
-                await self._stop(desk, incident.id, run_id)
-            if not here.is_set() and clock() > elsewhere_at:
-                elsewhere_at = float("inf")
-                self.terminal.say("A running Muster has taken it; waiting for what it says. Ctrl-C stops it.")
-            try:
-                now = await desk.wait_until(incident.id, lambda one: not one.runs[run_id].is_open, most_s=WAIT_S)
-            except TemporaryError as error:
-                if not lost:
-                    self.terminal.say(
-                        f"{error}. Nothing more is begun until it answers; what was done is kept, and written then."
-                    )
-                lost = True
-                await asyncio.sleep(WAIT_S)
-                continue
-            run, lost = now.runs[run_id], False
-        return run
-
-    async def _stop(self, desk: Desk, incident_id: str, run_id: str) -> None:
-        self.terminal.say(
-            "Stopping: it ends at the next place where it can, and says how far it came. Ctrl-C once more leaves it."
-        )
-        try:
-            await desk.handle(incident_id, StopRun(run_id=run_id), by=self.by, delivery=next(self.deliveries))
-        except MusterError as error:
-            self.terminal.say(f"It could not be told to stop: {error}")
-
-    # -- telling ---------------------------------------------------------------------------------------------------
-
-    def _say_end(self, incident: Incident, run: Run, *, recorded: bool) -> int:
-        if run.outcome:
-            code = self._show(run.outcome, name=f"{incident.id}-{run.id}")
-            if run.reverts_at:
-                self.terminal.say(f"A running muster serve takes it back at {run.reverts_at:%Y-%m-%d %H:%M} UTC.")
-            if recorded:
-                self.terminal.say(f"Recorded in {incident.id}.")
-                if run.undo and not run.reverts_at:
-                    self.terminal.say(f"What takes it back: muster run {self.runbook.id} --step {run.step_id} --undo")
-            return code
-        if run.denied:
-            why = f": {run.denied_why}" if run.denied_why else ""
-            self.terminal.say(f"Denied by {run.denied.by}{why}. What had begun was stopped; look at what it touches.")
-        elif recorded:
-            self.terminal.say(
-                "Left before its end. What was begun is done; a running Muster goes on from there, stops where it can, and "
-                f"writes into {incident.id} how far it came."
-            )
-        else:
-            self.terminal.say("Left before its end. Nobody knows what the last call did: look at what it touches.")
-        return 1
-
-    def _show(self, outcome: Outcome, *, name: str = "") -> int:
-        """Print an outcome; 0 for a good one, else 1."""
-        say = self.terminal.say
-        say(f"{outcome.state.value.upper()}: {outcome.summary}")
-        for line in outcome.details:
-            say(f"  {line}")
-        if outcome.remedy:
-            say(f"What to do: {outcome.remedy}")
-        if outcome.report and name:
-            say(f"The report is in {write_report(self.reports_dir, name, outcome.report)}.")
-        return 0 if outcome.state is State.OK else 1
-
-
-def write_report(folder: Path, name: str, text: str) -> Path:
-    """A file of its own that only its owner can read; one that is there is left alone. Raises: ConfigError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            path = folder / (f"{name}.txt" if number == 1 else f"{name}-{number}.txt")
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                continue
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            return path
-    except OSError as error:
-        raise ConfigError(f"the report cannot be written into {folder} ({error.strerror}); set MUSTER_DATA_DIR") from error
-    raise AssertionError("there is always another number")
+        ended = await performance.run(incident, run.id, interrupts)
+        return say_end(self.terminal, incident, ended, recorded=recorded, reports_dir=self.reports_dir)
 
 
 def word_for(step: Step, run: Run) -> str:
@@ -552,61 +434,3 @@ def _way_to(runbook: Runbook, step: Step) -> Sequence[ChooseBranch]:
         ways.append(ChooseBranch(step_id=branch[0], branch_id=branch[1]))
         branch = refs[branch[0]].branch
     return ways[::-1]
-
-
-class _Only:
-    """A ``TaskStore`` in which there is one task."""
-
-    def __init__(self, store: Paper | RedisStore, task_id: str) -> None:
-        self._store = store
-        self._task_id = task_id
-
-    async def claim(self, *, most: int, lease_ms: int) -> Claimed:
-        claimed = await self._store.claim(most=most, lease_ms=lease_ms, only=(self._task_id,))
-        return Claimed(tasks=claimed.tasks, next_due_at=None, orphans=claimed.orphans)
-
-    async def extend(self, tasks: Sequence[Task], *, lease_ms: int) -> set[str]:
-        return await self._store.extend(tasks, lease_ms=lease_ms)
-
-    async def release(self, task: Task, *, delay_s: float) -> bool:
-        return await self._store.release(task, delay_s=delay_s)
-
-
-class _Trusted:
-    """The ``Gate`` here: whoever has a shell where the secrets are needs no permission of Slack's."""
-
-    async def refusal(self, incident: Incident, run: Run) -> str:
-        return ""
-
-
-class _Board:
-    """The ``ProgressBoard`` here."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-
-    async def show(self, incident: Incident, run: Run, line: str) -> None:
-        self._terminal.say(f"… {line}")
-
-
-class _Interrupts:
-    """How often Ctrl-C was pressed."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    def count(self) -> None:
-        self.times += 1
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[_Interrupts]:
-    """In this, Ctrl-C is counted, and ends nothing by itself: what runs decides where it can end."""
-    loop = asyncio.get_running_loop()
-    counted, former = _Interrupts(), signal.getsignal(signal.SIGINT)
-    loop.add_signal_handler(signal.SIGINT, counted.count)
-    try:
-        yield counted
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, former)

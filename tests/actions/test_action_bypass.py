@@ -466,6 +466,7 @@ def test_it_is_taken_back_by_itself() -> None:
     assert spec.revert_after_s is not None
     assert spec.revert_after_s(params) == 300
     assert (spec.undo, spec.risk.value, load_actions()[OFF].risk.value) == (OFF, "destructive", "change")
+    assert next(iter(spec.params.model_fields)) == "minutes"  # what a form asks first
     assert set(load_actions()[OFF].params.model_fields) <= {*spec.params.model_fields}
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,6 +27,7 @@ from bot.sandbox.world import World
 from bot.services.desk import FencedError
 from bot.services.jobs import MemoryJob
 from tests.actions.conftest import config_of, make_context
+from tests.conftest import ROOT
 from tests.support.postgres import USERS, Database
 
 COLUMNS = "clerk_id=id, email=email, first_name=first_name, last_name=last_name, updated_at=now"
@@ -349,6 +354,39 @@ async def test_a_run_that_was_killed_while_it_looked_who_is_gone(
     assert outcome.state is State.OK
     assert outcome.facts["gone"] == 1
     assert outcome.facts["inserted"] == 250
+
+
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 650, pytest.param(1_500, marks=pytest.mark.slow)])
+async def test_kill_9_and_another_process_goes_on(
+    world: World, world_url: str, users: Database, redis_url: str, rows: int
+) -> None:
+    """In the first page, in the second, and when all is written: one row each, and no user is counted twice or left out."""
+    only(world, 1_500)
+    world.latency_s = 0.03
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+        **{name: value for name, value in world.environment(world_url).items() if name.startswith("CLERK_")},
+        **{"REDIS_URL": redis_url, "DATABASE_URL": users.url, "WORKSPACE": f"T{users.name}"},
+        **{"USERS_TABLE": "users", "USERS_COLUMNS": COLUMNS},
+    }
+
+    async def start() -> asyncio.subprocess.Process:
+        module = ("-m", "tests.support.resync_process")
+        return await asyncio.create_subprocess_exec(sys.executable, *module, env=environment, cwd=ROOT, stdout=PIPE)
+
+    first = await start()
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(users.execute, "SELECT count(*) FROM users"))[0][0] < rows:
+            assert first.returncode is None
+    first.kill()
+    await first.wait()
+    said, _ = await (await start()).communicate()
+    outcome = Outcome.model_validate_json(said)
+    assert outcome.state is State.OK
+    assert (outcome.facts["read"], outcome.facts["users"], outcome.facts["rows"]) == (1_500, 1_500, 1_500)
+    taken = [int(outcome.facts[name] or 0) for name in ("inserted", "updated", "unchanged")]
+    assert sum(taken) == 1_500
+    assert taken[2] <= 500  # a page that was written and not noted is found to be right
 
 
 async def test_it_can_be_stopped(world: World, users: Database, with_database: MakeContext) -> None:

@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from bot.domain.errors import ConfigError
 from bot.providers.clerk_webhook import WebhookProbe
+from bot.settings import load_settings
+from bot.wiring import provider_config
 
 KEY = b"a key of thirty-two bytes, about"
 SECRET = SecretStr("whsec_" + base64.b64encode(KEY).decode())
@@ -76,3 +78,15 @@ async def test_without_a_secret_nothing_is_signed() -> None:
     assert not probe.can_sign
     with pytest.raises(ConfigError, match="CLERK_WEBHOOK_SIGNING_SECRET"):
         await probe.knock("http://127.0.0.1:9", message_id="msg_1", epoch_s=1, signed=True)
+
+
+def test_the_secret_has_two_names() -> None:
+    """The newer name goes first, and both are secrets."""
+    older = {"MUSTER_ENV_FILE": "", "CLERK_WEBHOOK_SECRET": "whsec_b2xkQ0FOQVJZ"}
+    newer = {**older, "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_bmV3Q0FOQVJZ"}
+    for environment, expected in ((older, "whsec_b2xkQ0FOQVJZ"), (newer, "whsec_bmV3Q0FOQVJZ")):
+        config = provider_config(load_settings(environment))
+        assert config.clerk_webhook_signing_secret is not None
+        assert config.clerk_webhook_signing_secret.get_secret_value() == expected
+        assert expected in config.secrets()
+        assert expected not in repr(config)

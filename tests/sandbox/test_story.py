@@ -76,7 +76,7 @@ async def test_an_outage_from_the_first_words_to_resolved(windows: DemoWindows) 
     for number, title in enumerate(("Confirm outage", "Check application logs for errors", "Verify environment variables"), 1):
         await step_of(card, title, "Done").click()
         await expect(card).to_contain_text(f"{number} of 6 steps")
-    await expect(card.get_by_role("button", name="Undo")).to_have_count(3)
+    await expect(card.get_by_role("button", name=re.compile("^(Undo|Untick)$"))).to_have_count(3)
     await windows.photograph(page, "three-ticks")
 
     await expect(card).to_contain_text("The evidence suggests Clerk outage because “Clerk status page” is failing.")
@@ -126,7 +126,7 @@ async def test_a_revoke_is_previewed_approved_and_done(windows: DemoWindows, san
     await choose(page, "Severity", "SEV1")
     await windows.photograph(page, "declaring")
     await form.get_by_role("button", name="Open", exact=True).click()
-    await form.get_by_role("button", name=re.compile(r"^#inc-")).click()
+    await form.get_by_role("button", name=re.compile(r"^🔒inc-")).click()
     await form.get_by_role("button", name="Close").last.click()
     await expect(form).to_have_count(0)
     await expect(room_name(page)).to_be_visible()
@@ -144,7 +144,7 @@ async def test_a_revoke_is_previewed_approved_and_done(windows: DemoWindows, san
     await form.get_by_role("button", name="Preview").click()
     await expect(form).to_have_count(0)
 
-    run = page.get_by_role("main").get_by_role("article").filter(has_text="asked for by")
+    run = page.get_by_role("main").get_by_role("article").filter(has_text="asked for by").last
     await expect(run).to_contain_text("What would happen:")
     approve = run.get_by_role("button", name="End 7 sessions")
     await expect(approve).to_be_visible()

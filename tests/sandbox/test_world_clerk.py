@@ -245,3 +245,11 @@ async def test_a_rate_limit(world: World, http: aiohttp.ClientSession) -> None:
     assert (await call(http, "GET", "/jwks"))[0] == 200
     world.clerk.rate_limit = (3, 0.0)
     assert (await call(http, "GET", "/users/count"))[0] == 200
+
+
+def test_what_a_bot_is_told(world: World) -> None:
+    """The environment points at both interfaces, and its keys belong together."""
+    environment = world.environment("http://127.0.0.1:4000/")
+    assert environment["CLERK_FRONTEND_API_URL"] == "http://127.0.0.1:4000/clerk/frontend"
+    assert environment["NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"].startswith("pk_test_")
+    assert environment["CLERK_WEBHOOK_SIGNING_SECRET"].startswith("whsec_")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,9 +136,21 @@ def confirmed(revoking: Story) -> Story:
     return revoking
 
 
-async def perform(desk: Desk, story: Story, actions: Actions, *, attempt: int = 1, refusal: str = "") -> Performed:
+class Still:
+    """A clock that stands still."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment
+
+    def now(self) -> datetime:
+        return self._moment
+
+
+async def perform(
+    desk: Desk, story: Story, actions: Actions, *, attempt: int = 1, refusal: str = "", clock: Still | None = None
+) -> Performed:
     """The run task, once."""
-    performer = RunPerformer(actions=actions, desk=desk, gate=Doors(refusal))
+    performer = RunPerformer(actions=actions, desk=desk, gate=Doors(refusal), clock=clock or Still(story.now))
     return await performer(task_of(TaskKind.RUN, run_id="r1", attempt=attempt), story.incident)
 
 
@@ -233,13 +246,28 @@ async def test_what_was_denied_does_not_run(confirmed: Story, desk: Desk) -> Non
     assert actions.asked == []
 
 
+async def test_nothing_is_begun_when_it_is_already_due_to_be_taken_back(confirmed: Story, desk: Desk) -> None:
+    """Nobody performed anything for longer than it was to be on: the run and its revert are due together, in any order."""
+    late = Still(confirmed.now + timedelta(seconds=601))
+    for attempt in (1, 2):
+        actions = Actions()
+        performed = await perform(desk, confirmed, actions, attempt=attempt, clock=late)
+        assert actions.asked == []
+        assert isinstance(performed.command, RecordRun)
+        assert performed.command.outcome.state is State.FAILING
+    confirmed.do(RecordRevert(run_id="r1", outcome=GOOD), by="muster", settling="inc-1:revert:r1")
+    actions = Actions()
+    assert isinstance((await perform(desk, confirmed, actions)).command, RecordRun)
+    assert actions.asked == []
+
+
 async def test_parameters_that_were_changed_behind_the_confirmation_do_nothing(confirmed: Story, desk: Desk) -> None:
     """The digest binds what was confirmed; whoever edits the store gets nothing done."""
     run = confirmed.incident.runs["r1"]
     forged = replace(run, params={"user_id": "user_2victim"})
     incident = replace(confirmed.incident, runs={"r1": forged})
     actions = Actions()
-    performer = RunPerformer(actions=actions, desk=desk, gate=Doors())
+    performer = RunPerformer(actions=actions, desk=desk, gate=Doors(), clock=Still(at()))
     performed = await performer(task_of(TaskKind.RUN, run_id="r1"), incident)
     assert actions.asked == []
     assert isinstance(performed.command, RecordRun)
@@ -331,7 +359,7 @@ async def test_a_run_hears_that_it_is_to_stop(desk: Desk, catalog: Catalog) -> N
                     await asyncio.sleep(0.02)
             return BAD
 
-    performer = RunPerformer(actions=Long(), desk=desk, gate=Doors())
+    performer = RunPerformer(actions=Long(), desk=desk, gate=Doors(), clock=Still(at()))
     performed = await performer(task_of(TaskKind.RUN, run_id="r1"), incident)
     assert performed.command == RecordRun(run_id="r1", outcome=BAD)
 

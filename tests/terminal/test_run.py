@@ -25,7 +25,7 @@ from bot.domain.commands import ChangeAccounts, Declaration
 from bot.domain.errors import ConfigError, UserError
 from bot.domain.facts import Origin
 from bot.domain.incident import Incident
-from bot.domain.outcome import State
+from bot.domain.outcome import Outcome, State
 from bot.services.desk import Desk
 from bot.services.ports import Claimed
 from bot.services.running import RAN_AGAIN
@@ -34,6 +34,7 @@ from bot.storage.embedded import embedded_redis, server_binary
 from bot.storage.redis import RedisClock, RedisStore, connect
 from bot.terminal import run as command
 from bot.terminal.steps import Terminal, UsageError
+from bot.terminal.telling import say_outcome, write_report
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage
 
@@ -491,6 +492,36 @@ async def test_a_terminal_beside_a_replica_does_it_once(
     await stage.sees(room.name, "120 sessions of user_2many ended")
 
 
+class Slow(Person):
+    """Somebody who thinks for an hour before they answer."""
+
+    def __init__(self, screen: io.StringIO, answers: Sequence[str], clock: Callable[[], None]) -> None:
+        super().__init__(screen, answers)
+        self._pass = clock
+
+    def readline(self, size: int = -1, /) -> str:
+        self._pass()
+        return super().readline(size)
+
+
+async def test_a_yes_that_comes_too_late_is_none(alone: Stage, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was shown an hour ago may be something else by now."""
+    passed = [0.0]
+
+    class Clock(RedisClock):
+        def __init__(self) -> None:
+            super().__init__(lambda: time.monotonic() + passed[0])
+
+    monkeypatch.setattr("bot.terminal.run.RedisClock", Clock)
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stdin", Slow(screen, ["word"], lambda: passed.__setitem__(0, 3_600.0)))
+    with pytest.raises(UserError, match="was looked at too long ago, so nothing was done"):
+        await command._run(load_settings(alone.environment), make_parser().parse_args(["run", *REVOKE]), Terminal())
+    assert live(alone) == 7
+    assert await desk.active() == []
+
+
 # -- what needs a second person --------------------------------------------------------------------------------------
 
 NOTIFY = (RUNBOOK, "--step", "notify", "--set", "details=somebody was in", "--set", "user_ids=user_2demo, user_2many")
@@ -783,9 +814,17 @@ async def test_while_redis_hangs_nothing_more_is_begun(
 
 def test_reports_are_private_and_never_overwritten(tmp_path: Path) -> None:
     """They hold addresses of people."""
-    first = command.write_report(tmp_path / "reports", "inc-1-r1", "one")
-    second = command.write_report(tmp_path / "reports", "inc-1-r1", "two")
-    assert (first.read_text(), second.read_text()) == ("one", "two")
-    assert (first.stat().st_mode & 0o777, first.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    with pytest.raises(ConfigError, match="set MUSTER_DATA_DIR"):
-        command.write_report(Path(os.devnull), "x", "y")
+    wanted = tmp_path / "reports" / "inc-1-r1.txt"
+    written = [write_report(wanted, text) for text in ("one", "two", "three")]
+    assert [path.name for path in written] == ["inc-1-r1.txt", "inc-1-r1.2.txt", "inc-1-r1.3.txt"]
+    assert [path.read_text() for path in written] == ["one", "two", "three"]
+    assert (wanted.stat().st_mode & 0o777, wanted.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_report_that_cannot_be_written_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of it is lost, and what a terminal would obey is written out."""
+    outcome = Outcome(state=State.OK, summary="Saved", report="one\n\x1b[2Jtwo\n")
+    assert say_outcome(Terminal(), outcome, report=Path(os.devnull, "x.txt")) == 0
+    out = capsys.readouterr().out
+    assert "set MUSTER_DATA_DIR" in out
+    assert "one\n\\x1b[2Jtwo\n" in out

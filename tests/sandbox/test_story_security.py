@@ -1,0 +1,122 @@
+"""The story of a break-in and of an open door, by two people in two browser windows: what one of them asks for, the other allows.
+
+From “clerk emergency” to an account that is locked and seen to be; and the emergency bypass, turned on by two people, off by one,
+or by itself when its time is over. One has a wide light window, the other a telephone in the dark. Each screen is asserted,
+photographed, and judged (``looks``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import Any
+
+import pytest
+
+from bot.sandbox.seed import DEVELOPER, ONCALL
+from bot.sandbox.server import Sandbox
+from tests.sandbox.browsing import NARROW, ONE_LOOP, WIDE, one_chromium, write  # noqa: F401 - a fixture among them
+from tests.sandbox.demo_windows import (  # noqa: F401 - fixtures among them
+    DemoWindows,
+    card_of,
+    demo_sandbox,
+    demo_windows,
+    open_the_room,
+    room_name,
+    step_of,
+)
+from tests.sandbox.looks import require_axe
+
+if importlib.util.find_spec("playwright"):
+    from playwright.async_api import Page, expect
+
+pytestmark = [ONE_LOOP, pytest.mark.timeout(180), pytest.mark.slow]
+
+SESSIONS = 7
+"""So many has the user of the sandbox."""
+
+
+def run_of(page: Page, title: str) -> Any:
+    """The message of the run of this name."""
+    articles = page.get_by_role("main").get_by_role("article")
+    return articles.filter(has_text=re.compile(f"^.{{0,40}}{re.escape(title)} ", re.DOTALL)).filter(has_text="asked for by").last
+
+
+async def look(windows: DemoWindows, page: Page, name: str, message: Any) -> None:
+    """Keep and judge this message in both widths and both schemes, and leave the window as it was.
+
+    Places differ by width, colours by scheme: axe judges light at 1280 px and dark at 390.
+    """
+    before = page.viewport_size
+    assert before
+    dark = await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    for width, size in (("1280", WIDE), ("390", NARROW)):
+        await page.set_viewport_size(size)  # type: ignore[arg-type]
+        await message.scroll_into_view_if_needed()
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            judged = (scheme, width) in (("light", "1280"), ("dark", "390"))
+            await windows.photograph(page, f"{name}-{width}-{scheme}", axe=judged)
+    await page.set_viewport_size(before)
+    await page.emulate_media(color_scheme="dark" if dark else "light")
+
+
+async def press_in_dialog(page: Page, label: str) -> None:
+    """Say yes to what Slack asks once more."""
+    dialog = page.get_by_role("alertdialog").or_(page.get_by_role("dialog"))
+    await dialog.get_by_role("button", name=label, exact=True).click()
+    await expect(dialog).to_have_count(0)
+
+
+async def phone_in(windows: DemoWindows, page: Page) -> Page:
+    """The on-call engineer's own window on the room that ``page`` shows."""
+    found = re.search(r"channel=(\w+)", page.url)
+    assert found, page.url
+    other = await windows.open(ONCALL, found[1], size=NARROW, scheme="dark", panel="none")
+    await expect(room_name(other)).to_be_visible()
+    return other
+
+
+def called(sandbox: Sandbox, part: str) -> list[dict[str, Any]]:
+    """The calls of the ledger that would change something, with this in their path."""
+    assert sandbox.world
+    return [entry for entry in sandbox.world.ledger if entry["method"] != "GET" and part in entry["path"]]
+
+
+async def test_a_break_in_from_the_first_words_to_a_locked_account(windows: DemoWindows, sandbox: Sandbox) -> None:
+    """Which runbook is asked; who it is, is found; the ban needs another person, is done, seen, and can be taken back."""
+    require_axe()
+    assert sandbox.world
+    page = await windows.open(DEVELOPER, "C0SUPPORT", panel="none")
+    await write(page, "clerk emergency")
+    await page.get_by_role("button", name="1 reply").click()
+    thread = page.get_by_role("complementary", name="Thread")
+    await expect(thread).to_contain_text("The people responsible know")
+    await windows.photograph(page, "answered-without-a-name")
+    await page.get_by_role("button", name="Close thread").click()
+    await page.get_by_role("button", name=re.compile("inc-.*private")).first.click()
+    await expect(room_name(page)).to_be_visible()
+    card = card_of(page)
+    await expect(card).to_contain_text(re.compile("Runbook ?not chosen yet"))
+    for title in ("Complete auth outage", "Performance degradation", "Security incident", "Webhook processing failure"):
+        await expect(card.get_by_role("button", name=title)).to_be_visible()
+    await look(windows, page, "which-of-the-four", card.get_by_role("button", name="Security incident"))
+    other = await phone_in(windows, page)
+    others = card_of(other)
+    await others.get_by_role("button", name="Acknowledge").click()
+    await expect(others.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+    await card.get_by_role("button", name="Security incident").click()
+    await expect(card).to_contain_text("Lock compromised accounts")
+    await expect(card.get_by_role("button", name="Diagnose again")).to_be_visible()
+    await look(windows, page, "the-checklist", step_of(card, "Ban the user", "Run…"))
+
+    await step_of(card, "Ban the user", "Run…").click()
+    form = page.get_by_role("dialog")
+    await form.get_by_role("textbox").fill("user_2demo")
+    await windows.photograph(page, "whom")
+    await form.get_by_role("button", name="Preview").click()
+    await expect(form).to_have_count(0)
+    asked = run_of(page, "Ban")
+    await expect(asked).to_contain_text("What would happen: user_2demo is banned")
+    await look(windows, page, "asked", asked)
