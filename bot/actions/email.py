@@ -278,7 +278,7 @@ async def _template(params: NotifyParams, context: ActionContext) -> MailTemplat
     template = await asyncio.to_thread(read_template, context.providers.config.templates_dir, params.template)
     details = clean(params.details, max_chars=DETAILS_MAX_CHARS)
     if template.wants("details") and not details:
-        raise UserError(f"the text “{params.template}” says what happened; fill in “What happened”")
+        raise UserError(f"the text “{params.template}” says what happened; fill in “What happened” (details)")
     return template
 
 

@@ -37,6 +37,7 @@ BATCH: Final = 100
 """Rows in one transaction: short enough that nobody waits for it."""
 KEYS_AT_ONCE: Final = 5_000
 PREVIEW_BUDGET_S: Final = 20.0
+COUNT_TIMEOUT_S: Final = 30.0
 MOST_REJECTED: Final = 500
 """So many rows that the database does not take say that the columns are wrong; then it stops."""
 MOST_SEEN: Final = 200_000
@@ -243,16 +244,17 @@ class _Sync:
         Once more when the look finds that users came or went meanwhile.
         """
         self._total = await self._users.count()
-        examined: Examined | None = None
-        for _ in range(2):
-            if not await self._copy() or not await self.find_gone():
-                return None
-            examined = await self.examine(SAMPLE_PAGES * 20)
-            if examined.matches(self.book.gone):
-                break
+        examined = await self._pass()
+        if examined is not None and not examined.matches(self.book.gone):
             self._seen.clear()
             self.book.phase, self.book.key, self.book.gone, self.book.gone_ids = "copy", "", 0, []
+            examined = await self._pass()
         return examined
+
+    async def _pass(self) -> Examined | None:
+        if not await self._copy() or not await self.find_gone():
+            return None
+        return await self.examine(SAMPLE_PAGES * 20)
 
     async def _copy(self) -> bool:
         """Every page from the trail on. False: stopped."""
@@ -291,7 +293,10 @@ class _Sync:
     async def _retry_rejected(self) -> None:
         """An address that moved from one user to another is free once the other row was written."""
         for user_ids in _batches(list(self.book.rejected)):
-            await self._write(await self._users.named(user_ids))
+            there = await self._users.named(user_ids)
+            for gone in set(user_ids) - {account.id for account in there}:
+                del self.book.rejected[gone]
+            await self._write(there)
 
     async def find_gone(self, *, ends_at: float | None = None) -> bool:
         """Rows whose user Clerk does not have (any more): asked by id, because the list is older than the question.
@@ -322,7 +327,7 @@ class _Sync:
     async def examine(self, sample: int) -> Examined:
         """Count both sides, and compare some users from anywhere in the list."""
         before = await self._users.count()
-        rows = await self._session.count(self.table, self._layout.key)
+        rows = await self._session.count(self.table, self._layout.key, timeout_s=COUNT_TIMEOUT_S)
         after = await self._users.count()
         picked: dict[str, Account] = {}
         for offset, most in _places(after, sample):

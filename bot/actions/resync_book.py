@@ -111,7 +111,7 @@ def stopped(book: Book) -> Outcome:
 def halted(book: Book, error: Refused | Unavailable | Unanswered) -> Outcome:
     """Clerk or the database failed on the way."""
     return Outcome(
-        state=State.UNKNOWN,
+        state=State.FAILING if book.rejected else State.UNKNOWN,  # rows that were not taken are seen to be bad
         value="interrupted",
         summary=f"After {counted_users(book.read)} ({book.inserted:,} inserted, {book.updated:,} updated): {error.what}",
         details=_rejections(book),

@@ -81,6 +81,11 @@ def slug(text: str, *, max_chars: int) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:max_chars].rstrip("-")
 
 
+def mention(by: str) -> str:
+    """Whoever did something, in a sentence for Slack: a user is mentioned, anybody else (the terminal's, Muster) is named."""
+    return f"<@{by}>" if re.fullmatch(r"[UW][A-Z0-9]{1,30}", by) else by.partition(":")[2] or by
+
+
 def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The one of ``known`` that was probably meant by ``word``, whatever the case; ``cutoff`` is difflib's, 0 to 1."""
     import difflib  # here: only for who mistyped something

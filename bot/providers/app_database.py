@@ -28,6 +28,7 @@ from bot.providers.app_database_faults import NAME_PATTERN, RowRefusedError, not
 from bot.providers.config import DATABASE_URL
 from bot.providers.faults import Refused
 from bot.providers.http import current_guard
+from bot.services.crashpoints import crashpoint
 
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 5.0
@@ -193,12 +194,12 @@ class DatabaseSession:
             columns=columns, size_bytes=size, may_read=may_read, may_write=may_write, read_only=read_only, unique=unique
         )
 
-    async def count(self, table: Table, key: str | None = None) -> int:
-        """How many rows there are; with ``key``, of those that have one."""
+    async def count(self, table: Table, key: str | None = None, *, timeout_s: float | None = None) -> int:
+        """How many rows there are; with ``key``, of those that have one. ``timeout_s``: a large table takes its time."""
         statement = sql.SQL("SELECT count({what}) FROM {table}").format(
             what=sql.Identifier(key) if key else sql.SQL("*"), table=table.identifier
         )
-        async with self._work(reading=True) as cursor:
+        async with self._work(reading=True, timeout_s=timeout_s) as cursor:
             await cursor.execute(statement)
             (found,) = await _one(cursor)
         return int(found)
@@ -238,12 +239,15 @@ class DatabaseSession:
         repeat.
         """
         statement = _upsert(table, layout)
+        crashpoint("effect.asked")
         try:
             async with self._work() as cursor:
                 await cursor.executemany(statement, rows, returning=True)
-                return _tally(await _each(cursor))
+                written = _tally(await _each(cursor))
         except RowRefusedError:
-            return await self._write_singly(statement, rows)
+            written = await self._write_singly(statement, rows)
+        crashpoint("effect.answered")
+        return written
 
     async def _write_singly(self, statement: sql.Composed, rows: Sequence[Sequence[Value]]) -> Written:
         """Each row behind a savepoint of its own: one of them is not taken."""

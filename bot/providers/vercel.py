@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NoReturn
 
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from bot.domain.errors import ConfigError, UserError
 from bot.providers.config import VERCEL_API_URL, VERCEL_PROJECT, VERCEL_TEAM_ID, VERCEL_TOKEN
@@ -44,7 +44,9 @@ MAX_PAGES: Final = 20
 MOST_DEPLOYMENTS: Final = 100
 _MANGLED: Final = frozenset({"not_json", "too_large", "encoded", "unexpected"})
 """Something answered, perhaps not Vercel: of a call with an effect nobody knows then what became of it."""
-_BUILD_LINES: TypeAdapter[tuple[BuildLine, ...] | None] = TypeAdapter(tuple[BuildLine, ...] | None)
+_BUILD_LINES: TypeAdapter[tuple[BuildLine, ...] | None] = TypeAdapter(
+    tuple[BuildLine, ...] | None, config=ConfigDict(hide_input_in_errors=True)
+)
 
 
 class VercelClient:

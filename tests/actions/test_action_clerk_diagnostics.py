@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -146,11 +147,10 @@ async def test_four_calls_within_their_limits(world: World, context: ActionConte
 )
 async def test_a_slow_call_is_named(world: World, context: ActionContext, path: str, title: str) -> None:
     """With its median and its limit."""
-    world.clerk.delays_s[path] = 0.4
-    outcome = await run(context, "clerk.latency", auth_ms=350, api_ms=350)
+    world.clerk.delays_s[path] = 0.2
+    outcome = await run(context, "clerk.latency", auth_ms=190, api_ms=190)
     assert outcome.state is State.FAILING
-    assert f"{title}: 4" in outcome.summary
-    assert "limit 350 ms" in outcome.summary
+    assert re.search(rf"{title}: \d+ ms \(limit 190 ms\)", outcome.summary)
 
 
 async def test_it_takes_as_long_as_its_slowest_call(world: World, context: ActionContext) -> None:
@@ -159,7 +159,7 @@ async def test_it_takes_as_long_as_its_slowest_call(world: World, context: Actio
         world.clerk.delays_s[path] = 0.25
     started_at = time.monotonic()
     await run(context, "clerk.latency")
-    assert 1.0 <= time.monotonic() - started_at < 2.0  # four calls of 0.25 s each; in a row it would be 4 s
+    assert 1.0 <= time.monotonic() - started_at < 3.0  # four calls of 0.25 s each; in a row it would be 4 s
 
 
 async def test_one_slow_call_of_three_is_no_slowness(world: World, context: ActionContext) -> None:

@@ -32,12 +32,16 @@ ACTIONS = {spec.name: spec for spec in clerk_actions() if spec.name not in ("cle
 
 
 class Impatient(Providers):
-    """Providers whose Clerk has to answer soon."""
+    """Providers whose Clerk has to answer within ``timeout_s``."""
+
+    def __init__(self, config: ProviderConfig, *, timeout_s: float) -> None:
+        super().__init__(config)
+        self._timeout_s = timeout_s
 
     def clerk(self) -> ClerkClient:
         """See ``Providers``."""
         if self._clerk is None:
-            self._clerk = ClerkClient(SecretStr("sk_test_a"), api_url=self.config.clerk_api_url, timeout_s=0.3)
+            self._clerk = ClerkClient(SecretStr("sk_test_a"), api_url=self.config.clerk_api_url, timeout_s=self._timeout_s)
         return self._clerk
 
 
@@ -52,7 +56,7 @@ async def against(serve: Any) -> AsyncIterator[Callable[[Handler], Awaitable[Act
 
     async def make(handler: Handler) -> ActionContext:
         config = ProviderConfig(clerk_secret_key=SecretStr("sk_test_a"), clerk_api_url=await serve(handler))
-        opened.append(Impatient(config))
+        opened.append(Impatient(config, timeout_s=0.1 if handler is silent else 5.0))
         return ActionContext(providers=opened[-1], sleep=_no_wait)
 
     yield make

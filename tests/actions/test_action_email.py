@@ -248,9 +248,7 @@ async def test_nobody_listens_for_long(world: World, post: ActionContext) -> Non
 
 
 @pytest.mark.parametrize("answer", ["hang", "reset"])
-async def test_a_mail_whose_end_nobody_saw_is_not_repeated(
-    faulty: tuple[FaultyMailServer, ActionContext], answer: str
-) -> None:
+async def test_a_mail_whose_end_nobody_saw_is_not_repeated(faulty: tuple[FaultyMailServer, ActionContext], answer: str) -> None:
     """Behind the last dot nobody knows: unknown, and not once more."""
     server, context = faulty
     server.answers = {END: answer}

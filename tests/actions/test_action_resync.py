@@ -6,7 +6,6 @@ import asyncio
 import copy
 import os
 import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,6 +23,7 @@ from bot.providers.config import ProviderConfig
 from bot.providers.http import guarded
 from bot.providers.table import Providers
 from bot.sandbox.world import World
+from bot.services.crashpoints import KILLED
 from bot.services.desk import FencedError
 from bot.services.jobs import MemoryJob
 from tests.actions.conftest import config_of, make_context
@@ -287,7 +287,7 @@ async def test_columns_that_the_table_never_takes(world: World, users: Database,
     only(world, 1_600)
     users.execute("ALTER TABLE users ADD plan text NOT NULL")
     outcome = await resync(with_database())
-    assert outcome.state is State.UNKNOWN
+    assert outcome.state is State.FAILING
     assert "users does not take 1,000 users so far: a column must not be empty (plan)" in outcome.summary
     assert outcome.facts["read"] == 1_000
     assert users.execute("SELECT count(*) FROM users") == [(0,)]
@@ -313,6 +313,33 @@ async def test_a_trigger_that_changes_what_is_written(world: World, users: Datab
     assert outcome.state is State.FAILING
     assert outcome.facts["differing"] == 5
     assert "5 of 5 users compared afterwards differ" in outcome.summary
+
+
+async def test_a_table_that_swallows_a_row(world: World, users: Database, with_database: MakeContext) -> None:
+    """It took all of them, and one is not there; who is gone is still said."""
+    only(world, 150)
+    users.execute(
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
+        "CREATE TRIGGER swallow BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.clerk_id = 'user_n00003') EXECUTE FUNCTION swallow()"
+    )
+    users.execute("INSERT INTO users (clerk_id) VALUES ('user_gone')")
+    outcome = await resync(with_database())
+    assert outcome.state is State.FAILING
+    assert (outcome.facts["users"], outcome.facts["rows"], outcome.facts["gone"]) == (150, 150, 1)
+    assert "A row of nobody at Clerk: user_gone" in outcome.details
+
+
+async def test_who_was_not_taken_and_is_deleted_then(world: World, users: Database, with_database: MakeContext) -> None:
+    """Is nobody's trouble any more."""
+    only(world, 600)
+    users.execute("INSERT INTO users (clerk_id, email) VALUES ('user_older', 'n2@sandbox.example')")
+
+    def leave() -> None:
+        del world.clerk.users["user_n00002"]
+
+    outcome = await resync(replace(with_database(), job=after(MemoryJob(), 1, leave)))
+    assert outcome.state is State.OK
+    assert (outcome.facts["rejected"], outcome.facts["gone"]) == (0, 1)
 
 
 # -- stopping, killing, going on -------------------------------------------------------------------------------------------------
@@ -356,13 +383,12 @@ async def test_a_run_that_was_killed_while_it_looked_who_is_gone(
     assert outcome.facts["inserted"] == 250
 
 
-@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 650, pytest.param(1_500, marks=pytest.mark.slow)])
-async def test_kill_9_and_another_process_goes_on(
-    world: World, world_url: str, users: Database, redis_url: str, rows: int
+@pytest.mark.parametrize("crash_at", ["effect.asked:1", "effect.answered:1", "effect.asked:8", "effect.answered:15"])
+async def test_a_process_dies_and_another_one_goes_on(
+    world: World, world_url: str, users: Database, redis_url: str, crash_at: str
 ) -> None:
-    """In the first page, in the second, and when all is written: one row each, and no user is counted twice or left out."""
+    """Before rows are written and after, before they are noted: one row each, and no user is counted twice or left out."""
     only(world, 1_500)
-    world.latency_s = 0.03
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
         **{name: value for name, value in world.environment(world_url).items() if name.startswith("CLERK_")},
@@ -370,17 +396,19 @@ async def test_kill_9_and_another_process_goes_on(
         **{"USERS_TABLE": "users", "USERS_COLUMNS": COLUMNS},
     }
 
-    async def start() -> asyncio.subprocess.Process:
+    async def attempt(**more: str) -> tuple[int | None, bytes]:
         module = ("-m", "tests.support.resync_process")
-        return await asyncio.create_subprocess_exec(sys.executable, *module, env=environment, cwd=ROOT, stdout=PIPE)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *module, env=environment | more, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+        return process.returncode, said
 
-    first = await start()
-    async with asyncio.timeout(30):
-        while (await asyncio.to_thread(users.execute, "SELECT count(*) FROM users"))[0][0] < rows:
-            assert first.returncode is None
-    first.kill()
-    await first.wait()
-    said, _ = await (await start()).communicate()
+    assert (await attempt(CRASH_AT=crash_at))[0] == KILLED
+    batch = int(crash_at.partition(":")[2]) - crash_at.startswith("effect.asked")
+    assert users.execute("SELECT count(*) FROM users") == [(batch * 100,)]
+    code, said = await attempt()
+    assert code == 0
     outcome = Outcome.model_validate_json(said)
     assert outcome.state is State.OK
     assert (outcome.facts["read"], outcome.facts["users"], outcome.facts["rows"]) == (1_500, 1_500, 1_500)

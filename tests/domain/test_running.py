@@ -91,7 +91,7 @@ def test_reading_runs_at_once(story: Story) -> None:
     """A look changes nothing, so nobody has to confirm it."""
     command = RequestRun(
         step_id="identify",
-        action="clerk.list_sessions",
+        action="clerk.suspicious_sessions",
         title="List sessions",
         risk=Risk.READ,
         params={"user_id": "user_2demo"},

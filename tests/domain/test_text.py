@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.text import clean, cut, readable, slug
+from bot.domain.text import clean, cut, mention, readable, slug
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,11 @@ def test_readable(raw: str, expected: str) -> None:
 def test_slug(raw: str, expected: str) -> None:
     """Only what a channel name may hold."""
     assert slug(raw, max_chars=40) == expected
+
+
+@pytest.mark.parametrize(
+    ("by", "text"), [("U0ALICE", "<@U0ALICE>"), ("W1", "<@W1>"), ("terminal:root", "root"), ("muster", "muster")]
+)
+def test_who_did_it_in_a_sentence(by: str, text: str) -> None:
+    """Only a user of Slack is mentioned."""
+    assert mention(by) == text

@@ -116,7 +116,7 @@ def test_a_run_that_found_accounts_adds_them(catalog: Catalog) -> None:
     story = Story(catalog)
     story.open("clerk-security-incident")
     story.do(ChangeAccounts(added=("user_1",)), by="U1")
-    story.do(RequestRun(step_id="identify", action="clerk.list_sessions", title="Sessions", risk=Risk.READ, params={}))
+    story.do(RequestRun(step_id="identify", action="clerk.suspicious_sessions", title="Sessions", risk=Risk.READ, params={}))
     found = GOOD.model_copy(update={"accounts": ("user_1", "user_2")})
     story.do(RecordRun(run_id="r1", outcome=found), by="muster")
     assert story.incident.accounts == {"user_1": "U1", "user_2": "r1"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from bot.providers.app_database import AppDatabase, Layout, Table, Written
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.http import guarded
 from bot.services.desk import FencedError
+from tests.conftest import ROOT
 from tests.support.postgres import USERS, Database
 
 TABLE = Table("users")
@@ -146,6 +149,15 @@ async def test_what_is_known_of_a_table(users: Database) -> None:
     async with client(users.role("SELECT ON users")).session() as session:
         reader = await session.describe(TABLE)
     assert (reader.may_read, reader.may_write) == (True, False)
+
+
+def test_the_driver_is_imported_where_there_is_a_database() -> None:
+    """A bot without one need not carry it, whatever its runbooks may do."""
+    program = (
+        "import sys; import bot.app; from bot.actions.registry import load_actions; load_actions()\n"
+        "assert 'psycopg' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------------------

@@ -111,12 +111,131 @@ async def test_a_break_in_from_the_first_words_to_a_locked_account(windows: Demo
     await expect(card.get_by_role("button", name="Diagnose again")).to_be_visible()
     await look(windows, page, "the-checklist", step_of(card, "Ban the user", "Run…"))
 
-    await step_of(card, "Ban the user", "Run…").click()
+    await step_of(card, "Find the account", "Run…").click()
     form = page.get_by_role("dialog")
+    await form.get_by_role("textbox").fill("2demo@sandbox.example")
+    await form.get_by_role("button", name=re.compile("^(Preview|Run)$")).click()
+    await expect(form).to_have_count(0)
+    await expect(run_of(page, "Find")).to_contain_text("This is user_2demo, with 7 active sessions")
+    await step_of(card, "Ban the user", "Run…").click()
     await form.get_by_role("textbox").fill("user_2demo")
     await windows.photograph(page, "whom")
     await form.get_by_role("button", name="Preview").click()
     await expect(form).to_have_count(0)
-    asked = run_of(page, "Ban")
+
+    asked = run_of(page, "Ban a user")
     await expect(asked).to_contain_text("What would happen: user_2demo is banned")
-    await look(windows, page, "asked", asked)
+    for number in range(1, SESSIONS + 1):
+        await expect(asked).to_contain_text(f"sess_2demo{number:04}")
+    await expect(asked).to_contain_text("Needs a second person")
+    await expect(asked.get_by_role("button")).to_contain_text(
+        ["Approve: Ban the user", "Deny", "Cancel", "Go on without a second person…"]
+    )
+    await expect(card).to_contain_text("Ban a user: waits for a second person, asked for by @Developer")
+    await look(windows, page, "the-preview", asked)
+    await asked.get_by_role("button", name="Approve").click()
+    await press_in_dialog(page, "Ban the user")
+    await expect(page.get_by_role("main")).to_contain_text("somebody else has to approve it")
+    assert not called(sandbox, "/ban")
+
+    answer = run_of(other, "Ban a user")
+    await expect(answer).to_contain_text("What would happen: user_2demo is banned")
+    await answer.get_by_role("button", name="Approve").click()
+    await expect(other.get_by_role("dialog")).to_contain_text("Approve exactly this?")
+    await windows.photograph(other, "exactly-this")
+    sandbox.world.latency_s = 0.5
+    await press_in_dialog(other, "Ban the user")
+    await expect(asked).to_contain_text("Running")
+    await expect(asked.get_by_role("button", name="Stop")).to_be_visible()
+    await look(windows, page, "under-way", asked)
+    await expect(asked).to_contain_text("✅ user_2demo is banned and has no sessions any more")
+    sandbox.world.latency_s = 0.0
+    await expect(asked).to_contain_text(re.compile("Approved by ?@On-call engineer"))
+    await expect(asked.get_by_role("button", name="Undo…")).to_be_visible()
+    assert len(called(sandbox, "/ban")) == 1
+    await expect(card).to_contain_text("✅ user_2demo is banned")
+    await look(windows, page, "the-result", asked)
+    await expect(answer.get_by_role("button", name="Undo…")).to_be_visible()
+    await look(windows, other, "the-result-for-the-other", answer)
+    await look(windows, page, "the-step", card.get_by_text("3a.").first)
+    await asked.get_by_role("button", name="2 replies").click()
+    await expect(thread).to_contain_text("needs a second person")
+    await windows.photograph(page, "the-thread")
+    await page.get_by_role("button", name="Close thread").click()
+
+    await asked.get_by_role("button", name="Undo…").click()
+    undo = run_of(page, "Lift the ban of a user")
+    await expect(undo).to_contain_text("user_2demo can sign in again")
+    await look(windows, page, "the-undo", undo)
+    assert not called(sandbox, "/unban")
+    await undo.get_by_role("button", name="Lift the ban").click()
+    await expect(undo).to_contain_text("✅ user_2demo is not banned and can sign in")
+    await expect(asked).to_contain_text("↩️ Taken back at")
+    assert len(called(sandbox, "/unban")) == 1
+    await look(windows, page, "taken-back", asked)
+
+
+async def bypass_is_on(windows: DemoWindows, sandbox: Sandbox) -> tuple[Page, Page]:
+    """The windows of both, after one of them asked for the bypass for 15 minutes and the other one approved it."""
+    require_axe()
+    assert sandbox.world
+    sandbox.world.set("clerk_status", "down")
+    page = await windows.open(DEVELOPER, "C0SUPPORT", panel="none")
+    await open_the_room(page)
+    other = await phone_in(windows, page)
+    await card_of(other).get_by_role("button", name="Acknowledge").click()
+    card = card_of(page)
+    await card.get_by_role("button", name="Clerk outage (suggested)").click()
+    await expect(card).to_contain_text("Enable emergency bypass (if safe)")
+    await step_of(card, "Enable emergency bypass (if safe)", "Run…").click()
+    form = page.get_by_role("dialog")
+    await expect(form).to_contain_text("every route is open to everyone")
+    await form.get_by_label("Minutes").fill("15")
+    await windows.photograph(page, "how-long")
+    await form.get_by_role("button", name="Preview").click()
+    await expect(form).to_have_count(0)
+    asked = run_of(page, "Emergency bypass on")
+    await expect(asked).to_contain_text("is bypassed for 15 minutes; then it is turned off by itself")
+    await expect(asked).to_contain_text("Needs a second person")
+    await look(windows, page, "the-preview", asked)
+    assert not called(sandbox, "/env")
+    answer = run_of(other, "Emergency bypass on")
+    await answer.get_by_role("button", name="Approve").click()
+    await press_in_dialog(other, "Turn the bypass on")
+    await expect(asked).to_contain_text(re.compile("Running: .*"))
+    await look(windows, page, "under-way", asked)
+    await expect(asked).to_contain_text("✅ The emergency bypass is on", timeout=60_000)
+    await expect(asked.get_by_role("button", name="Turn off now")).to_be_visible()
+    assert called(sandbox, "/env")
+    await expect(card).to_contain_text(re.compile("Emergency bypass on is ON.* until .*; then it is taken back by itself"))
+    await look(windows, page, "on", asked)
+    await look(windows, page, "on-in-the-card", card.get_by_role("button", name="Turn off now").first)
+    return page, other
+
+
+async def test_the_emergency_bypass_is_turned_on_by_two_and_off_by_one(windows: DemoWindows, sandbox: Sandbox) -> None:
+    """The card says that it is on, until when, and has the button; off is said only when it was seen."""
+    page, other = await bypass_is_on(windows, sandbox)
+    await card_of(other).get_by_role("button", name="Turn off now").first.click()
+    await press_in_dialog(other, "Turn off now")
+    await expect(card_of(page)).to_contain_text("is being taken back, asked for by")
+    await look(windows, page, "being-taken-back", card_of(page).get_by_text("is being taken back").first)
+    asked = run_of(page, "Emergency bypass on")
+    await expect(asked).to_contain_text("↩️ Taken back at", timeout=60_000)
+    await expect(asked).to_contain_text("The emergency bypass is off")
+    await expect(card_of(page)).not_to_contain_text("is ON")
+    await look(windows, page, "off", asked)
+
+
+async def test_the_emergency_bypass_turns_itself_off(windows: DemoWindows, sandbox: Sandbox) -> None:
+    """Nobody presses anything: its time is over, and both windows say that it was taken back."""
+    page, other = await bypass_is_on(windows, sandbox)
+    await page.get_by_role("button", name="World", exact=True).click()
+    await page.get_by_role("button", name="+15 min").click()
+    await page.get_by_role("button", name="Close the world panel").click()
+    for window in (page, other):
+        asked = run_of(window, "Emergency bypass on")
+        await expect(asked).to_contain_text("↩️ Taken back at", timeout=60_000)
+        await expect(asked).to_contain_text("The emergency bypass is off")
+        await expect(card_of(window)).not_to_contain_text("is ON")
+    await look(windows, page, "off-by-itself", run_of(page, "Emergency bypass on"))

@@ -66,7 +66,7 @@ class Stage:
         return [channel for channel in self.workspace.channels if channel.name.startswith("inc-")]
 
     async def room(self) -> Any:
-        """The one incident room, with its card in it; of a private one, with somebody in it, since nobody else can press there."""
+        """The one incident room, with its card in it; a private one with people in it, since nobody else can press there."""
         found = await self.wait(self.rooms, "a room")
         assert len(found) == 1, [channel.name for channel in found]
         await self.wait(lambda: self.messages(found[0].name), "the card")

@@ -1,6 +1,6 @@
-"""Copies Clerk's users in a process of its own, which a test kills: ``python -m tests.support.resync_process``.
+"""Copies Clerk's users in a process of its own, which a test lets die: ``python -m tests.support.resync_process``.
 
-It is told by the environment where Clerk, the database and Redis are, and of which run the notes are.
+The environment says where Clerk, the database and Redis are, of which run the notes are, and where it dies.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from bot.actions.runner import execute
 from bot.actions.spec import ActionContext
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
+from bot.services.crashpoints import arm
 from bot.storage.jobs import RedisJobs
 from bot.storage.redis import connect
 
 
 async def main() -> None:
     """One attempt; the outcome is its last line."""
+    arm(os.environ.get("CRASH_AT"))
     client = connect(os.environ["REDIS_URL"], timeout_s=5)
     config = ProviderConfig(
         clerk_secret_key=SecretStr(os.environ["CLERK_SECRET_KEY"]),

@@ -33,7 +33,7 @@ from bot.domain.outcome import Preview, Risk, State
 from bot.domain.plan import UNTIL_OVER, Alarm
 from bot.domain.run import Run
 from bot.domain.tasks import diagnose_task, look_task, preview_task, run_task
-from bot.domain.text import REASON_MAX_CHARS, clean
+from bot.domain.text import REASON_MAX_CHARS, clean, mention
 
 REVERTS_PER_PAGE = 3
 """After so many attempts that did not take back what must be taken back, people are called; after as many again the next."""
@@ -71,7 +71,7 @@ def request_run(incident: Incident, command: RequestRun, context: Context) -> De
     _check_step(incident, command)
     waiting = incident.find_open_run(command.step_id)
     if waiting:
-        raise UserError(f"“{waiting.title}” was already asked for by <@{waiting.requested.by}> and is not finished.")
+        raise UserError(f"“{waiting.title}” was already asked for by {mention(waiting.requested.by)} and is not finished.")
     run_id = f"r{len(incident.runs) + 1}"
     requested = facts.RunRequested(
         run_id=run_id,
@@ -195,7 +195,7 @@ def stop_run(incident: Incident, command: StopRun, context: Context) -> Decision
     if run.confirmed is None or not run.is_open:
         raise UserError(f"“{run.title}” is not running.")
     if run.stopping:
-        raise UserError(f"“{run.title}” was already stopped by <@{run.stopping.by}>; it ends as soon as it can.")
+        raise UserError(f"“{run.title}” was already stopped by {mention(run.stopping.by)}; it ends as soon as it can.")
     return Decision(facts=(facts.RunStopAsked(run_id=run.id),))
 
 
@@ -232,7 +232,7 @@ def revert_now(incident: Incident, command: RevertNow, context: Context) -> Deci
     if run.reverts_at is None:
         raise UserError(f"There is nothing to take back of “{run.title}”.")
     if run.revert_asked:
-        raise UserError(f"“{run.title}” is being taken back, asked for by <@{run.revert_asked.by}>.")
+        raise UserError(f"“{run.title}” is being taken back, asked for by {mention(run.revert_asked.by)}.")
     return Decision(facts=(facts.RevertAsked(run_id=run.id),))
 
 
@@ -289,11 +289,11 @@ def _waiting_run(incident: Incident, run_id: str) -> Run:
     if run.outcome:
         raise UserError(f"“{run.title}” has already run.")
     if run.cancelled:
-        raise UserError(f"“{run.title}” was already cancelled by <@{run.cancelled.by}>.")
+        raise UserError(f"“{run.title}” was already cancelled by {mention(run.cancelled.by)}.")
     if run.denied:
-        raise UserError(f"“{run.title}” was denied by <@{run.denied.by}>; ask for it once more if that has changed.")
+        raise UserError(f"“{run.title}” was denied by {mention(run.denied.by)}; ask for it once more if that has changed.")
     if run.expired_at:
         raise UserError(f"Nobody confirmed “{run.title}” in time; ask for it once more.")
     if run.confirmed:
-        raise UserError(f"“{run.title}” was already confirmed by <@{run.confirmed.by}> and is running.")
+        raise UserError(f"“{run.title}” was already confirmed by {mention(run.confirmed.by)} and is running.")
     return run

@@ -8,7 +8,7 @@ from bot.domain.commands import ChooseBranch, SkipStep, TickStep, UntickStep
 from bot.domain.decisions.base import Context, Decision, require_going_on
 from bot.domain.errors import UserError
 from bot.domain.incident import Incident
-from bot.domain.text import REASON_MAX_CHARS, clean
+from bot.domain.text import REASON_MAX_CHARS, clean, mention
 
 
 def tick_step(incident: Incident, command: TickStep, context: Context) -> Decision:
@@ -63,5 +63,5 @@ def _open_line(incident: Incident, step_id: str) -> Line:
     line = _line(incident, step_id)
     if line.status is not StepStatus.OPEN and line.mark:
         word = "skipped" if line.mark.skipped else "done"
-        raise UserError(f"“{line.step.title}” is already {word} by <@{line.mark.moment.by}>.")
+        raise UserError(f"“{line.step.title}” is already {word} by {mention(line.mark.moment.by)}.")
     return line
