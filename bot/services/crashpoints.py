@@ -19,7 +19,7 @@ from bot.domain.errors import ConfigError
 KILLED = 137
 """The exit code of a process that died at a point: what a shell shows for one that got SIGKILL."""
 
-_TASKS = ("room", "clock", "page", "follow", "preview", "run", "diagnose", "prompt", "audit")
+_TASKS = ("room", "clock", "page", "follow", "preview", "run", "revert", "diagnose", "prompt", "audit")
 _FACTS = (
     "incident_opened",
     "room_opened",

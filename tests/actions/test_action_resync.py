@@ -320,13 +320,25 @@ async def test_a_table_that_swallows_a_row(world: World, users: Database, with_d
     only(world, 150)
     users.execute(
         "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
-        "CREATE TRIGGER swallow BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.clerk_id = 'user_n00003') EXECUTE FUNCTION swallow()"
+        "CREATE TRIGGER swallow BEFORE INSERT ON users FOR EACH ROW "
+        "WHEN (NEW.clerk_id = 'user_n00003') EXECUTE FUNCTION swallow()"
     )
     users.execute("INSERT INTO users (clerk_id) VALUES ('user_gone')")
     outcome = await resync(with_database())
     assert outcome.state is State.FAILING
     assert (outcome.facts["users"], outcome.facts["rows"], outcome.facts["gone"]) == (150, 150, 1)
     assert "A row of nobody at Clerk: user_gone" in outcome.details
+
+
+async def test_users_who_carry_much(world: World, users: Database, with_database: MakeContext) -> None:
+    """A page of 500 may be larger than an answer may be; then pages are smaller."""
+    only(world, 130)
+    for user in world.clerk.users.values():
+        user["public_metadata"] = {"avatar": "x" * 40_000}
+    outcome = await resync(with_database())
+    assert (outcome.state, outcome.facts["inserted"]) == (State.OK, 130)
+    asked = [row["query"] for row in world.ledger if row["path"] == "/v1/users" and "order_by" in row["query"]]
+    assert ["limit=500" in query for query in asked[:2]] == [True, False]
 
 
 async def test_who_was_not_taken_and_is_deleted_then(world: World, users: Database, with_database: MakeContext) -> None:

@@ -56,7 +56,7 @@ def nothing(_site: Ground) -> None:
     """The world is good as it is."""
 
 
-def no_count(_site: Ground) -> Counter[str]:
+def no_count(_site: Ground, _rows: list[Row]) -> Counter[str]:
     """A repetition changes nothing, so nobody counts."""
     return Counter()
 
@@ -65,7 +65,8 @@ def no_count(_site: Ground) -> Counter[str]:
 class Act:
     """One action. ``idempotency`` is what it is expected to declare; ``calls`` how many calls of one run change something.
 
-    ``is_done`` looks at the world; ``things`` counts what must not be there twice although the provider would do it twice.
+    ``is_done`` looks at the world; ``things`` counts, there or in the calls of the run, what must not be there twice although
+    the provider would do it twice.
     ``holds`` are the ways to catch it in a phase in which no crash point is passed: there the effect is not one of HTTP.
     ``notes`` are in the job of the run before it begins, so that nobody waits for what takes its time.
     """
@@ -75,7 +76,7 @@ class Act:
     is_done: Callable[[Ground, Outcome], bool]
     params: Callable[[Ground], dict[str, Any]] = of_no_account
     prepare: Callable[[Ground], None] = nothing
-    things: Callable[[Ground], Counter[str]] = no_count
+    things: Callable[[Ground, list[Row]], Counter[str]] = no_count
     calls: int = 1
     holds: Mapping[str, Hold] | None = None
     notes: Callable[[], dict[str, Any]] = field(default=dict)
@@ -178,29 +179,23 @@ def _serves_anew(site: Ground, outcome: Outcome) -> bool:
 def _is_told(site: Ground, outcome: Outcome) -> bool:
     """Whoever is said to have got the mail has it, whoever may have it is said to, and nobody is left out."""
     told = {f"{name.removeprefix('user_')}@sandbox.example" for name in MANY}
-    mailed = set(_mails(site))
+    mailed = set(_mails(site, []))
     counted = int(outcome.facts["sent"] or 0) + int(outcome.facts["may_have_been_sent"] or 0)
     return mailed <= told and counted == len(MANY) and len(mailed) >= int(outcome.facts["sent"] or 0)
 
 
-def _mails(site: Ground) -> Counter[str]:
+def _mails(site: Ground, _rows: list[Row]) -> Counter[str]:
     return Counter(to for mail in site.world.smtp.mails for to in mail.recipients if to.endswith("@sandbox.example"))
 
 
-def _deployments(site: Ground) -> Counter[str]:
+def _deployments(site: Ground, _rows: list[Row]) -> Counter[str]:
     """Those that Muster made, by their mark."""
     return Counter(str(made["meta"]["muster"]) for made in site.world.vercel.deployments if "muster" in made["meta"])
 
 
-def _pointings(site: Ground) -> Counter[str]:
-    """The changes of what serves that Vercel took, since the last one that somebody else asked for."""
-    taken = [row for row in site.world.ledger if row["provider"] == "vercel" and row["status"] == 201]
-    return Counter(row["path"] for row in taken if "/promote/" in row["path"] or "/rollback/" in row["path"])
-
-
-def _entries(site: Ground) -> Counter[str]:
-    made = [row for row in site.world.ledger if row["path"] == "/v1/blocklist_identifiers" and row["method"] == "POST"]
-    return Counter(row["path"] for row in made)
+def _calls(_site: Ground, rows: list[Row]) -> Counter[str]:
+    """The calls themselves, whatever their answer."""
+    return Counter(f"{row['method']} {row['path']}" for row in rows)
 
 
 def _with_application(site: Ground) -> dict[str, Any]:
@@ -223,8 +218,11 @@ def _query(site: Ground, statement: str) -> list[tuple[Any, ...]]:
 
 def _fall_behind(site: Ground) -> None:
     """One user has no row, one row is of before, one is of nobody any more."""
-    _query(site, "DELETE FROM users")
-    _query(site, f"INSERT INTO users (clerk_id, email) VALUES ('{USER}', 'old@sandbox.example'), ('user_2gone', 'gone@x.example')")
+    _query(
+        site,
+        "DELETE FROM users; "
+        "INSERT INTO users (clerk_id, email) VALUES ('user_2demo', 'old@sandbox.example'), ('user_2gone', 'gone@x.example')",
+    )
 
 
 def _is_copied(site: Ground, _outcome: Outcome) -> bool:
@@ -292,7 +290,7 @@ async def _mails_taken(site: Ground) -> AsyncIterator[Held]:
     mail.fault = "hang_after_accept"
 
     async def is_taken() -> bool:
-        return bool(_mails(site))
+        return bool(_mails(site, []))
 
     try:
         yield is_taken
@@ -303,7 +301,7 @@ async def _mails_taken(site: Ground) -> AsyncIterator[Held]:
 async def until_held(is_held: Held, patience_s: float) -> None:
     """Wait for the call. Raises: TimeoutError."""
     async with asyncio.timeout(patience_s):
-        while not await is_held():
+        while not await is_held():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -383,7 +381,7 @@ TABLE: tuple[Act, ...] = (
         idempotency="lookup",
         params=lambda _: {"identifier": ADDRESS},
         is_done=lambda site, _: _blocked(site) == [ADDRESS],
-        things=_entries,
+        things=_calls,
     ),
     Act(
         name="clerk.unblock_identifier",
@@ -412,14 +410,14 @@ TABLE: tuple[Act, ...] = (
         name="vercel.rollback",
         idempotency="lookup",
         is_done=lambda site, _: site.world.vercel.live_id == PREVIOUS_ID,
-        things=_pointings,
+        things=_calls,
     ),
     Act(
         name="vercel.promote",
         idempotency="lookup",
         params=lambda _: {"deployment_id": PREVIOUS_ID},
         is_done=lambda site, _: site.world.vercel.live_id == PREVIOUS_ID,
-        things=_pointings,
+        things=_calls,
     ),
     Act(name="vercel.redeploy", idempotency="lookup", is_done=_serves_anew, things=_deployments),
     Act(

@@ -74,7 +74,7 @@ EXPECTED: Counter[str] = OPENED + Counter(
         "fact diagnostics_started": 1,
         "fact room_opened": 1,
         "fact responder_joined": 4,
-        "fact diagnostic_recorded": 3,
+        "fact diagnostic_recorded": 5,
         "fact alarm_raised": 4,
         "fact page_sent": 6,
         "fact page_failed": 1,
