@@ -41,7 +41,15 @@ from bot.services.ending import end_all
 from bot.services.handover import Handovers
 from bot.services.pace import Pace
 from bot.services.performers import DiagnosePerformer, WatchPerformer, diagnose_failed, reach_due
-from bot.services.running import LookPerformer, PreviewPerformer, RevertPerformer, RunPerformer, revert_failed, run_failed
+from bot.services.running import (
+    LookPerformer,
+    PreviewPerformer,
+    RevertPerformer,
+    RunPerformer,
+    preview_failed,
+    revert_failed,
+    run_failed,
+)
 from bot.services.worker import Work, Worker
 from bot.settings import Settings, SlackSecrets
 from bot.slack.blocks.messages import draw
@@ -199,7 +207,7 @@ async def running(
                 TaskKind.ROOM: Work(perform=room),
                 TaskKind.CLOCK: Work(perform=reach_due),
                 **paging,
-                TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions)),
+                TaskKind.PREVIEW: Work(perform=PreviewPerformer(actions), failed=preview_failed, most_attempts=3),
                 TaskKind.RUN: Work(
                     perform=RunPerformer(actions=actions, desk=desk, gate=permissions, clock=clock, board=board),
                     failed=run_failed,

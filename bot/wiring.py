@@ -141,6 +141,10 @@ class Actions:
         """See ``bot.services.ports.ActionRunner``."""
         return self._spec(action).idempotency != "none"
 
+    async def has_begun(self, assignment: Assignment) -> bool:
+        """See ``bot.services.ports.ActionRunner``."""
+        return bool(await self._context(assignment).job.notes())
+
     def undo_params(self, run: Run) -> dict[str, Any]:
         """See ``bot.services.ports.ActionRunner``."""
         facts = run.outcome.facts if run.outcome else {}

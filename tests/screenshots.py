@@ -1,8 +1,9 @@
 """Pictures of the main screens for the documents: ``make screenshots`` writes them to docs/img/.
 
-Three stories are played by the real bot in the sandbox, and photographed in a real browser: an outage from the first words to
-resolved, a night in which nobody answers, and a call that is answered on the telephone. A program of its own, no test: run it
-when the page or a card has changed, and look at what it wrote. Without Chromium it says so and writes nothing.
+Stories are played by the real bot in the sandbox, and photographed in a real browser: an outage from the first words to resolved,
+a night in which nobody answers until one does, an account that is locked by two people, and the emergency bypass. A program of
+its own, no test: run it when the page or a card has changed, and look at what it wrote. Without Chromium it says so and writes
+nothing. ``python -m tests.screenshots a_break_in`` plays only the stories that are named.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from bot.sandbox.seed import ONCALL, SUPPORT
+from bot.sandbox.seed import DEVELOPER, ONCALL, SUPPORT
 from bot.sandbox.server import Sandbox
 from bot.terminal.demo import demo_workspace
 from tests.conftest import ROOT
@@ -34,6 +35,7 @@ TALL = {"width": 1280, "height": 1480}
 NARROW = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 READY_S = 20.0
+BUILD_S = 60.0
 NIGHT_STEP_S = 15.0
 NIGHT_STEPS = 4 * 60
 WORDS = "auth not working"
@@ -85,9 +87,9 @@ class Stage:
         async with self.page(user, channel, **options) as page:
             await shoot(page, name, start=start)
 
-    async def wait(self, predicate: Callable[[], Any], what: str) -> Any:
+    async def wait(self, predicate: Callable[[], Any], what: str, timeout_s: float = READY_S) -> Any:
         """The first true answer."""
-        return await self.sandbox.wait_for(predicate, READY_S, what)
+        return await self.sandbox.wait_for(predicate, timeout_s, what)
 
     async def opened(self, user: str, words: str) -> str:
         """Somebody says it, the room is ready, its diagnosis is made; its name."""
@@ -115,6 +117,27 @@ class Stage:
         before = self.card(room)["blocks"]
         await self.sandbox.workspace.click(user, room, self.card(room)["ts"], action_id, block_id, **choice)
         await self.wait(lambda: self.card(room)["blocks"] != before, f"the card after {action_id}")
+
+    async def ask(self, user: str, room: str, step: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Run a step of the card with this in its form (``{field: value}``); the message of the run, with its preview."""
+        before = {message["ts"] for message in self.sandbox.workspace.messages(room)}
+        await self.sandbox.workspace.click(user, room, self.card(room)["ts"], "run_step", f"do:{step}")
+        view = (await self.wait(lambda: self.sandbox.workspace.views(user), "the form"))[-1]
+        given = {f"param:{name}": {"value": value} for name, value in values.items()}
+        sent = await self.sandbox.workspace.submit_view(user, view["id"], given)
+        if not sent.ok:
+            raise ValueError(f"The form of {step} was refused: {sent.errors or sent.error}")
+        return await self.shows(room, "What would happen", before=before)
+
+    async def shows(self, room: str, words: str, *, before: Collection[str] = (), timeout_s: float = READY_S) -> dict[str, Any]:
+        """The newest message below the card with these words in it, as soon as there is one. ``before``: the ts of older ones."""
+
+        def look() -> dict[str, Any] | None:
+            messages = self.sandbox.workspace.messages(room)[1:]
+            return next((one for one in reversed(messages) if one["ts"] not in before and words in str(one)), None)
+
+        found: dict[str, Any] = await self.wait(look, f"“{words}”", timeout_s)
+        return found
 
     async def until_it_rings(self, name: str) -> None:
         """Let the night pass, in steps, until this person's telephone rings."""
@@ -183,11 +206,44 @@ async def a_night(stage: Stage) -> None:
         await shoot(page, "answered")
 
 
-STORIES = (an_outage, a_night)
+async def a_break_in(stage: Stage) -> None:
+    """One asks for an account to be locked, another one approves it; it can be undone."""
+    people = stage.sandbox.workspace
+    room = await stage.opened("developer", "/incident unauthorized access detected")
+    await stage.press("oncall", room, "acknowledge", "incident")
+    asked = await stage.ask("developer", room, "lock", {"user_id": "user_2demo"})
+    await stage.picture("approval", ONCALL, room)
+    await stage.picture("approval-narrow", ONCALL, room, size=NARROW, dark=True)
+    await people.click("oncall", room, asked["ts"], "confirm_run")
+    await stage.shows(room, "undo_run")
+    await stage.picture("undo", DEVELOPER, room)
 
 
-async def main() -> int:
-    """Play and photograph all of them."""
+async def an_open_door(stage: Stage) -> None:
+    """The emergency bypass, on for an hour."""
+    people = stage.sandbox.workspace
+    assert stage.sandbox.world is not None
+    stage.sandbox.world.set("clerk_status", "down")
+    room = await stage.opened("support-agent", WORDS)
+    await stage.press("oncall", room, "acknowledge", "incident")
+    await stage.press("oncall", room, "take_command", "incident")
+    await stage.press("oncall", room, "choose_branch:0")
+    asked = await stage.ask("oncall", room, "bypass", {})
+    await people.click("engineering-lead", room, asked["ts"], "confirm_run")
+    await stage.shows(room, "with the header X-Auth-Bypass", timeout_s=BUILD_S)
+    await stage.wait(lambda: "is ON" in str(stage.card(room)), "the card")
+    await stage.picture("bypass", ONCALL, room, start=stage.card(room)["ts"])
+
+
+STORIES = (an_outage, a_night, a_break_in, an_open_door)
+
+
+async def main(names: list[str]) -> int:
+    """Play and photograph all of them, or those that are named."""
+    known = {story.__name__: story for story in STORIES}
+    if unknown := set(names) - set(known):
+        sys.stdout.write(f"There is no story {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
+        return 2
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         sys.stdout.write("Skipped: needs Chromium: sudo apt-get install -y chromium\n")
@@ -200,7 +256,7 @@ async def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        for story in STORIES:
+        for story in [known[name] for name in names] or STORIES:
             with tempfile.TemporaryDirectory(prefix="muster-pictures-") as folder:
                 async with demo_workspace(Path(folder), port=0) as (sandbox, bot):
                     await bot.wait_until_ready(asyncio.Event())
@@ -210,4 +266,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(sys.argv[1:])))

@@ -147,9 +147,10 @@ async def preview_everywhere(params: EverywhereParams, context: ActionContext) -
     Raises: UserError when nobody is left to be signed out; Refused, Unavailable.
     """
     found = await _Found.look(params, context)
-    spared = spared_of(params, context)
+    spared = await spared_of(params, context)
     users = [user_id for user_id in found.user_ids if user_id not in spared]
-    count = len(users) if found.total is None else max(0, found.total - len(spared))
+    there = spared.keys() & set(found.user_ids)  # whoever is excluded and was not seen may not exist, and makes nobody fewer
+    count = len(users) if found.total is None else max(0, found.total - len(there))
     if not count:
         raise UserError(f"Nobody would be signed out: {params.scope} is nobody, or only users who are left alone.")
     sample = users[:SAMPLE]
@@ -187,14 +188,14 @@ async def revoke_everywhere(params: EverywhereParams, context: ActionContext) ->
     `ok` only when the second look showed nobody left, `failing` when sessions are still active or somebody stopped it,
     `unknown` when users could not be looked at.
     """
-    sweep = _sweep(params, context)
+    sweep = await _sweep(params, context)
     await sweep.run()
     return _outcome(params, await _Book.read(context), sweep.halt)
 
 
 async def look_everywhere(params: EverywhereParams, context: ActionContext) -> Outcome:
     """Whether sessions from before the confirmation are live; ends none. Of the users that the run had come to know."""
-    sweep = _sweep(params, context)
+    sweep = await _sweep(params, context)
     found = await sweep.look()
     unseen = {user_id: why for user_id, why in found.items() if isinstance(why, str)}
     live = {user_id: count for user_id, count in found.items() if isinstance(count, int) and count}
@@ -222,21 +223,26 @@ async def look_everywhere(params: EverywhereParams, context: ActionContext) -> O
     return Outcome(state=State.OK, value="0 active", summary=summary, facts=facts)
 
 
-def spared_of(params: EverywhereParams, context: ActionContext) -> dict[str, str]:
-    """Whose sessions stay, and why."""
+async def spared_of(params: EverywhereParams, context: ActionContext) -> dict[str, str]:
+    """Whose sessions stay, and why; policy.yml names accounts by id or by address. Raises: Refused, Unavailable."""
     excluded = dict.fromkeys(params.exclude, "excluded")
-    protected = {account: "protected" for account in sorted(context.run.protected) if re.fullmatch(USER_ID_PATTERN, account)}
+    names = sorted(context.run.protected)
+    emails = [name for name in names if "@" in name]
+    clerk = context.providers.clerk()
+    pages = [await clerk.list_users(emails=emails[start : start + MAX_NAMED]) for start in range(0, len(emails), MAX_NAMED)]
+    ids = [name for name in names if re.fullmatch(USER_ID_PATTERN, name)]
+    protected = dict.fromkeys([*ids, *(account.id for page in pages for account in page)], "protected")
     spared = excluded | protected
     return {user_id: why for user_id, why in spared.items() if not params.user_ids or user_id in params.user_ids}
 
 
-def _sweep(params: EverywhereParams, context: ActionContext) -> Sweep:
+async def _sweep(params: EverywhereParams, context: ActionContext) -> Sweep:
     return Sweep(
         context,
         per_s=_per_s(params, context),
         user_ids=params.user_ids,
         query=params.query,
-        spared=spared_of(params, context),
+        spared=await spared_of(params, context),
     )
 
 

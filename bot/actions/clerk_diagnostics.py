@@ -49,10 +49,9 @@ class RotationParams(ActionParams):
     """What is known of the key before it was changed."""
 
     before: str = Field(
-        default="",
         title="Fingerprint before",
-        description="What this check, or “Clerk keys”, showed before the key was changed; empty when nobody noted it.",
-        pattern=rf"^(?:[0-9a-f]{{{FINGERPRINT_CHARS}}})?$",
+        description="What “Clerk keys” showed before the key was changed; it is in that step's result.",
+        pattern=rf"^[0-9a-f]{{{FINGERPRINT_CHARS}}}$",
         json_schema_extra={"placeholder": "1a2b3c4d"},
     )
 
@@ -160,15 +159,6 @@ async def verify_rotation(params: RotationParams, context: ActionContext) -> Out
         "Not seen from here: that the application has the new key too, and that the old one is deleted (Dashboard, API keys)",
     )
     facts: dict[str, str | int | bool | None] = {"fingerprint": now}
-    if not params.before:
-        return Outcome(
-            state=State.UNKNOWN,
-            value="accepted",
-            summary=f"Clerk accepts the key with the fingerprint {now}; whether that is the new one, only the former one tells",
-            details=details,
-            remedy="Compare it with the fingerprint that “Clerk keys” showed before, and run this again with it",
-            facts=facts,
-        )
     if params.before == now:
         return Outcome(
             state=State.FAILING,

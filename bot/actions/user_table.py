@@ -170,7 +170,13 @@ class Users:
 
     async def named(self, user_ids: Sequence[str]) -> tuple[Account, ...]:
         """Those of at most 100 that Clerk knows."""
-        return await self._patiently(partial(self._clerk.list_users, user_ids=user_ids))
+        try:
+            return await self._patiently(partial(self._clerk.list_users, user_ids=user_ids))
+        except Refused as refusal:
+            if refusal.code != "too_large" or len(user_ids) == 1:
+                raise
+        half = len(user_ids) // 2
+        return (*await self.named(user_ids[:half]), *await self.named(user_ids[half:]))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """``call``, again after the wait that a 429 asks for, and up to three times when no answer comes."""

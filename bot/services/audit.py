@@ -143,7 +143,7 @@ class AuditPerformer:
                 "Look at the log of every muster serve, and whether enough of them run."
             )
             troubles.append(Trouble(kind="overdue", text=text))
-        survey = await self._desk.survey()
+        survey = await self._desk.survey(lately=True)  # what is over may still have to be taken back
         if survey.unreadable:
             text = (
                 f"{_listed(survey.unreadable)} cannot be read by this version of Muster, which does nothing for "

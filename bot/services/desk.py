@@ -140,10 +140,10 @@ class Desk:
             raise UnknownEntryError(f"{', '.join(survey.unreadable)} cannot be read by this version of Muster")
         return survey.incidents
 
-    async def survey(self) -> Survey:
+    async def survey(self, *, lately: bool = False) -> Survey:
         """The incidents that are not over, oldest first, and the ids of those that this version cannot read: one of them must
-        not hide the others."""
-        return await self._read(await self._store.active_ids())
+        not hide the others. ``lately``: and those that were not over until some minutes ago."""
+        return await self._read(await (self._store.lately_ids() if lately else self._store.active_ids()))
 
     async def _read(self, identities: Iterable[str]) -> Survey:
         found: list[Incident] = []

@@ -377,6 +377,11 @@ class ActionRunner(Protocol):
         """Whether it may be done once more when a look says that its effect is not there."""
         ...
 
+    async def has_begun(self, assignment: Assignment) -> bool:
+        """Whether an earlier attempt of the run kept anything: what is bound to a state does so before its first call with an
+        effect. Raises: TemporaryError, UnknownOutcome."""
+        ...
+
     def undo_params(self, run: Run) -> dict[str, Any]:
         """The parameters of the action that takes the run back."""
         ...

@@ -49,6 +49,11 @@ class PreviewPerformer:
         return Performed(command=RecordPreview(run_id=run.id, preview=preview))
 
 
+def preview_failed(task: Task, incident: Incident, reason: str) -> Command:
+    """A run that never gets a preview would hold its step for ever."""
+    return RecordPreview(run_id=str(task.data["run_id"]), preview=None, refused=reason)
+
+
 class RunPerformer:
     """Performs a confirmed run."""
 
@@ -88,14 +93,17 @@ class RunPerformer:
 
     async def _outcome(self, run: Run, assignment: Assignment) -> Outcome:
         again = assignment.attempt > 1
+        is_seen_undone = False
         if again and not self._actions.is_repeatable(run.action):
             seen = await self._actions.look(run.action, run.params, assignment)
             if seen.state is State.OK:
                 return seen.model_copy(update={"details": (FOUND, *seen.details)})
             if seen.state is State.UNKNOWN or not self._actions.may_follow_a_look(run.action):
                 return _unsure(seen)
-        elif not again and run.preview and run.preview.state:
-            changed = await self._changed(run, assignment)
+            is_seen_undone = True
+        if run.preview and run.preview.state:  # where nothing was begun yet, all must still be as it was shown
+            is_begun = again and not is_seen_undone and await self._actions.has_begun(assignment)
+            changed = None if is_begun else await self._changed(run, assignment)
             if changed:
                 return changed
         outcome = await self._actions.execute(run.action, run.params, assignment)

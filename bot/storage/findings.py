@@ -33,6 +33,11 @@ class Action(Protocol):
         ...
 
     @property
+    def undo(self) -> str:
+        """The action that takes it back; "": none does."""
+        ...
+
+    @property
     def settings(self) -> tuple[str, ...]:
         """The environment variables without which it cannot work."""
         ...

@@ -201,6 +201,9 @@ def _undo(path: YamlPath, step: Step, actions: Actions) -> Iterator[Finding]:
     elif back.risk is Risk.READ:
         message = f"{step.undo} only reads, so it takes nothing back"
         yield Finding(path=path, message=message, remedy="name the action that does")
+    elif done and done.undo != step.undo:
+        message = f"{step.run} is taken back by {done.undo or 'no action'}, not by {step.undo}"
+        yield Finding(path=path, message=message, remedy=f"write {done.undo}" if done.undo else "delete `undo`")
 
 
 def configured_actions(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:

@@ -334,9 +334,12 @@ async def test_users_who_carry_much(world: World, users: Database, with_database
     """A page of 500 may be larger than an answer may be; then pages are smaller."""
     only(world, 130)
     for user in world.clerk.users.values():
-        user["public_metadata"] = {"avatar": "x" * 40_000}
-    outcome = await resync(with_database())
+        user["public_metadata"] = {"avatar": "x" * 50_000}
+    job = MemoryJob()
+    outcome = await resync(replace(with_database(), job=job))
     assert (outcome.state, outcome.facts["inserted"]) == (State.OK, 130)
+    await job.save({"phase": "gone", "key": ""})  # it asks for all of them by name
+    assert (await resync(replace(with_database(), job=job))).facts["gone"] == 0
     asked = [row["query"] for row in world.ledger if row["path"] == "/v1/users" and "order_by" in row["query"]]
     assert ["limit=500" in query for query in asked[:2]] == [True, False]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +47,16 @@ PEOPLE = ("PAGERDUTY_", "TWILIO_")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Phase:
-    """Where it dies: at the ``number``-th pass of ``point``, while it is done or (``reverting``) taken back."""
+    """Where it dies: at the ``number``-th pass of ``point``, while it is done or (``reverting``) taken back. ``blind``: the
+    provider fails while somebody else goes on, so that nobody can see what was done."""
 
     point: str
     number: int = 1
     reverting: bool = False
+    blind: bool = False
 
     def __str__(self) -> str:
-        return f"{self.point}:{self.number}{' of the way back' if self.reverting else ''}"
+        return f"{self.point}:{self.number}{' of the way back' if self.reverting else ''}{', blind' if self.blind else ''}"
 
 
 INTENT = Phase("committed.run_confirmed")
@@ -65,6 +67,7 @@ WAY_BACK = tuple(
     Phase(point, reverting=True)
     for point in ("claimed.revert", "effect.asked", "effect.answered", "performed.revert", "settled.revert")
 )
+BLIND = (Phase("effect.asked", blind=True), Phase("effect.answered", blind=True))
 
 
 def phases_of(act: Act, *, whole: bool) -> list[Phase]:
@@ -74,6 +77,8 @@ def phases_of(act: Act, *, whole: bool) -> list[Phase]:
         found += [Phase(point, act.calls) for point in ("effect.asked", "effect.answered")]
     if load_actions()[act.name].revert_after_s:
         found += WAY_BACK if whole else WAY_BACK[1:-1]
+    if act.idempotency == "lookup":
+        found += BLIND
     return found
 
 
@@ -228,15 +233,18 @@ class Stand:
             await self.until_run(run.id, lambda found: found.outcome, "the outcome")
         if not await self.dies(act, run, phase):
             wrong.append("never got there")
-        run = await self.finish(run)
+        with self._failing(act) if phase.blind else contextlib.nullcontext():
+            run = await self.finish(run)
         if phase.reverting:
             run = await self.until_run(run.id, lambda found: found.reverted_at, "that it is taken back")
         assert run.outcome, f"{act.name} has no outcome: {run}"
+        wrong += self._wrong_outcome(act, phase, run)
         states = [run.outcome.state]
         if run.outcome.state is State.UNKNOWN:
             run = await self.look(run)
             states.append(run.outcome.state if run.outcome else State.UNKNOWN)
-        wrong += self._wrong_outcome(act, phase, run, states)
+        if phase.blind:
+            wrong += self._wrong_look(act, phase, run)
         await self._put_back(act, run)
         rows = self.changes(began)
         wrong += [f"{count} × {thing}" for thing, count in act.things(self.site, rows).items() if count > 1]
@@ -247,6 +255,16 @@ class Stand:
         return Cell(
             action=act.name, phase=phase, state=", then ".join(states), calls=len(rows), wrong=tuple(dict.fromkeys(wrong))
         )
+
+    @contextlib.contextmanager
+    def _failing(self, act: Act) -> Iterator[None]:
+        """In it the provider of the action answers nothing but errors."""
+        switch = self.site.world.vercel.api if act.name.startswith("vercel.") else self.site.world.clerk.api
+        switch.turn("error")
+        try:
+            yield
+        finally:
+            switch.turn("ok")
 
     async def look(self, run: Run) -> Run:
         """Somebody wants to know what became of it."""
@@ -265,17 +283,28 @@ class Stand:
         """The calls since that line of the ledger that change something, or try to."""
         return [row for row in self.site.world.ledger[began:] if row["method"] in CHANGING]
 
-    def _wrong_outcome(self, act: Act, phase: Phase, run: Run, states: Sequence[State]) -> list[str]:
+    def _wrong_outcome(self, act: Act, phase: Phase, run: Run) -> list[str]:
         assert run.outcome
         if phase.reverting:
             vercel = self.site.world.vercel
             left = [one["key"] for one in vercel.variables if one["key"] == "CLERK_EMERGENCY_BYPASS"]
             off = run.reverted is not None and run.reverted.state is State.OK
             return [] if off and not left and not self.site.world.application.is_bypassed else ["it is not off"]
-        nobody_knows = act.is_in_doubt and phase.point.startswith("effect.")
+        nobody_knows = phase.blind or (act.is_in_doubt and phase.point.startswith("effect."))
         wanted = State.UNKNOWN if nobody_knows else State.OK
-        wrong = [] if states[0] is wanted else [f"{states[0]} instead of {wanted}: {run.outcome.summary}"]
+        state = run.outcome.state
+        wrong = [] if state is wanted else [f"{state} instead of {wanted}: {run.outcome.summary}"]
+        if phase.blind:
+            return wrong if "it was not repeated" in run.outcome.summary else [*wrong, f"it says: {run.outcome.summary}"]
         return wrong if act.is_done(self.site, run.outcome) else [*wrong, f"it is not done: {run.outcome.summary}"]
+
+    def _wrong_look(self, act: Act, phase: Phase, run: Run) -> list[str]:
+        """The look tells what nobody could see before, and does nothing."""
+        assert run.outcome
+        wanted = State.OK if phase.point == "effect.answered" else State.FAILING
+        wrong = [] if run.outcome.state is wanted else [f"seen later: {run.outcome.state}: {run.outcome.summary}"]
+        is_done = act.is_done(self.site, run.outcome)
+        return wrong if is_done is (wanted is State.OK) else [*wrong, "what was seen later is not so"]
 
     def _wrong_record(self, run: Run, rows: Iterable[Row], timeline: Sequence[Entry]) -> list[str]:
         """Each call has the intent before it and the outcome after it, and both are there once (A5)."""

@@ -173,15 +173,15 @@ def _is_off(site: Ground, _outcome: Outcome) -> bool:
 
 
 def _serves_anew(site: Ground, outcome: Outcome) -> bool:
-    return site.world.vercel.live_id == outcome.facts["deployment"] != LIVE_ID
+    return site.world.vercel.live_id == outcome.facts.get("deployment") != LIVE_ID
 
 
 def _is_told(site: Ground, outcome: Outcome) -> bool:
     """Whoever is said to have got the mail has it, whoever may have it is said to, and nobody is left out."""
     told = {f"{name.removeprefix('user_')}@sandbox.example" for name in MANY}
     mailed = set(_mails(site, []))
-    counted = int(outcome.facts["sent"] or 0) + int(outcome.facts["may_have_been_sent"] or 0)
-    return mailed <= told and counted == len(MANY) and len(mailed) >= int(outcome.facts["sent"] or 0)
+    sent, unsure = (int(outcome.facts.get(name) or 0) for name in ("sent", "may_have_been_sent"))
+    return mailed <= told and sent + unsure == len(MANY) and len(mailed) >= sent
 
 
 def _mails(site: Ground, _rows: list[Row]) -> Counter[str]:
@@ -232,7 +232,9 @@ def _is_copied(site: Ground, _outcome: Outcome) -> bool:
 
 def _is_exported(_site: Ground, outcome: Outcome) -> bool:
     """A whole file, as long as its outcome says, and nothing half-written beside it."""
-    path = Path(str(outcome.facts["path"]))
+    path = Path(str(outcome.facts.get("path")))
+    if not path.is_file():
+        return False
     return hashlib.sha256(path.read_bytes()).hexdigest() == outcome.facts["sha256"] and outcome.facts["rows"] == 2
 
 
@@ -281,6 +283,7 @@ async def _mails_on_their_way(site: Ground) -> AsyncIterator[Held]:
     try:
         yield is_begun
     finally:
+        await asyncio.sleep(SLOW_MAIL_S)  # a mail that had left arrives after all
         mail.fault = None
 
 

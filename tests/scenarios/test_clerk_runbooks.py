@@ -177,7 +177,7 @@ READS: list[tuple[str, str, str, Form, str]] = [
     (BREACH, "identify", "", {}, "user_2demo"),
     (BREACH, "preserve", "", {}, "Saved: 10 sessions"),
     (BREACH, "reset-keys", "", {}, "fingerprint"),
-    (BREACH, "verify-rotation", "", {}, "Clerk accepts the key with the fingerprint"),
+    (BREACH, "verify-rotation", "", {"before": "0badc0de"}, "The key has changed"),
 ]
 """Every way in which a step only reads; where two steps run the same, one of them."""
 CHANGES: list[tuple[str, str, str, Form, str]] = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.domain.run import Run
 from bot.domain.outcome import Risk
+from bot.domain.run import Run
 from bot.domain.runbook import Runbook
 from bot.sandbox.models import TEAM_ID
 from bot.slack.blocks.runs import _params

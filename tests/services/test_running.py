@@ -65,6 +65,8 @@ class Actions:
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.assignments: list[Assignment] = []
         self.stopped = asyncio.Event()
+        self.begun = True
+        """Whether the attempt before kept anything."""
         self._outcome, self._preview, self._seen = outcome, preview, seen
         self._repeatable, self._after_a_look = repeatable, after_a_look
 
@@ -88,6 +90,9 @@ class Actions:
 
     def may_follow_a_look(self, action: str) -> bool:
         return self._after_a_look
+
+    async def has_begun(self, assignment: Assignment) -> bool:
+        return self.begun
 
     def undo_params(self, run: Run) -> dict[str, Any]:
         return dict(run.params)

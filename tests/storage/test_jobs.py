@@ -215,9 +215,12 @@ async def test_who_waits_sleeps_as_long_as_redis_says(store: RedisStore, clock: 
         await clock.advance(seconds)
 
     pace = Pace(store, sleep=sleep)
+    began = time.monotonic()
     for _ in range(13):
         await pace.wait("clerk", 10)
-    assert sum(waits) == pytest.approx(0.3, abs=0.05)
+    took_s = time.monotonic() - began  # while this machine works, Redis's clock goes on too
+    assert sum(waits) <= 0.35
+    assert sum(waits) + took_s >= 0.25
 
 
 async def test_without_redis_nobody_gets_a_turn() -> None:

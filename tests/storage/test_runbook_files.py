@@ -78,11 +78,12 @@ class Act:
     params: type[BaseModel] = NoParams
     risk: Risk = Risk.READ
     settings: tuple[str, ...] = ()
+    undo: str = ""
 
 
 ACTIONS: dict[str, Action] = {
     "http.probe": Act(UrlParams),
-    "shop.revoke": Act(UserParams, Risk.CHANGE, ("SHOP_KEY",)),
+    "shop.revoke": Act(UserParams, Risk.CHANGE, ("SHOP_KEY",), undo="shop.restore"),
     "shop.restore": Act(UserParams, Risk.CHANGE),
     "shop.status": Act(settings=("SHOP_KEY", "SHOP_URL")),
     "shop.burn": Act(risk=Risk.DESTRUCTIVE),
@@ -338,6 +339,7 @@ RUNBOOK_FAULTS: list[tuple[str, str, str]] = [
     # what may stand where
     ("run: shop.status", "run: shop.burn", "9:38: the diagnostic “status” runs shop.burn, which changes something (destructive); diagnostics run unasked; make it a step"),
     ("title: Mend", "title: Mend, run: shop.burn", "24:17: the step “mend” runs shop.burn, which is destructive, without a caution; add `caution: …`: what to think of before doing it"),
+    ("undo: shop.restore", "undo: shop.sweep", "13:57: shop.revoke is taken back by shop.restore, not by shop.sweep; write shop.restore"),
     ("undo: shop.restore", "undo: shop.status", "13:57: shop.status only reads, so it takes nothing back; name the action that does"),
     ("title: Mend", "title: Mend, run: shop.status, undo: shop.restore", "24:65: shop.status only reads, so there is nothing to take back; delete `undo`"),
     ("shows: [status, health]", "shows: [status, status]", "12:51: “status” is shown twice; delete one of them"),

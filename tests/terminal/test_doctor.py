@@ -24,6 +24,7 @@ from bot.terminal.doctor_slack import WITHOUT_SCOPE, compare_clock, compare_scop
 from bot.terminal.manifest import read_manifest
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage
+from tests.support.postgres import USERS, Database
 from tests.terminal.conftest import CONTACTS, Report, doctor, filled_in, installed, manifest_without
 
 DATA = prefix("T0SANDBOX")
@@ -40,9 +41,10 @@ async def store(unstarted: Stage) -> AsyncIterator[redis.Redis]:
 # -- all good ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage) -> None:
+async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage, database: Database) -> None:
     """Everything that was asked for is looked at, and each line says what was seen."""
-    report = await doctor(patient.environment)
+    database.execute(USERS)
+    report = await doctor(patient.environment, DATABASE_URL=database.url)
     assert report.levels() == {"ok"}, [one for one in report.findings if one.level != "ok"]
     assert "T0SANDBOX" in report.text("Slack token")
     assert "comes by HTTP" in report.text("Slack traffic")
@@ -57,6 +59,8 @@ async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage) -> No
     assert "development instance" in report.text("Clerk")
     assert "project web" in report.text("Vercel")
     assert "healthy" in report.text("health of clerk")
+    assert "users can be read and written" in report.text("application database")
+    assert "says that webhooks are taken" in report.text("webhook switch")
     assert "On-call engineer (@oncall)" in report.text("while Redis is away")
     assert "pages wait until Redis is back, nothing is sent meanwhile" in report.text("while Redis is away")
     for what in ("PagerDuty", "Twilio"):
@@ -411,12 +415,15 @@ async def test_vercel_that_refuses_or_hides(unstarted: Stage) -> None:
 
 async def test_what_is_not_configured_is_named_and_not_asked(unstarted: Stage) -> None:
     """The variable to set, the actions that wait for it, and no call at all."""
-    report = await doctor(unstarted.environment, CLERK_SECRET_KEY="", VERCEL_TOKEN="", MUSTER_VAR_CLERK_APP_URL="")
+    unset = ("CLERK_SECRET_KEY", "VERCEL_TOKEN", "MUSTER_VAR_CLERK_APP_URL", "APPLICATION_SWITCH_URL", "APPLICATION_SWITCH_TOKEN")
+    report = await doctor(unstarted.environment, **dict.fromkeys(unset, ""))
     assert report.faults() == []
     assert "set CLERK_SECRET_KEY" in report.text("Clerk")
     assert "clerk.revoke_sessions" in report.text("Clerk")
     assert "set VERCEL_TOKEN" in report.text("Vercel")
     assert "set MUSTER_VAR_CLERK_APP_URL" in report.text("health of clerk")
+    assert "set DATABASE_URL" in report.text("application database")
+    assert "set APPLICATION_SWITCH_URL" in report.text("webhook switch")
     assert {row["provider"] for row in unstarted.world.ledger} == {"status"}
 
 

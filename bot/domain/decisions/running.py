@@ -265,10 +265,9 @@ def _called_to_revert(incident: Incident, run: Run, failed: facts.RevertFailed, 
         reason=clean(why, max_chars=REASON_MAX_CHARS),
     )
     reopened: tuple[facts.Fact, ...] = ()
-    key = incident.unique_key
-    if incident.status is Status.RESOLVED:
+    if incident.is_over:  # nobody is called for what is over; its unique key may be another incident's by now, which must not matter
         reopened = (facts.StatusChanged(status=Status.INVESTIGATING, reason=clean(why, max_chars=REASON_MAX_CHARS)),)
-    return Decision(facts=(failed, *reopened, raised), claims=(key,) if key and reopened else ())
+    return Decision(facts=(failed, *reopened, raised))
 
 
 def expired_runs(incident: Incident, now: datetime) -> tuple[facts.Fact, ...]:

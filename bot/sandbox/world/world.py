@@ -68,7 +68,7 @@ class World:
         self.twilio.start(sleep)
 
     async def start_database(self) -> bool:
-        """Give the application a PostgreSQL of its own, a little behind Clerk; takes about a second. False: this machine has none."""
+        """Give the application a PostgreSQL of its own, a little behind Clerk, within a second. False: this machine has none."""
         return await self.application_data.start_database(self.clerk.users)
 
     async def stop(self) -> None:

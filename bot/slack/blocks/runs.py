@@ -139,6 +139,8 @@ def _preview(incident: Incident, run: Run, known: Known) -> list[Block]:
     blocks = [section(f"*What would happen:* {escape(run.preview.summary)}"), *_items(run.preview.items)]
     if run.preview.nothing_to_do:
         return blocks
+    if incident.drill:
+        blocks.append(section("🎭 *This is a drill, and this is not:* it is done for real, to real accounts and systems."))
     if run.needs_second:
         blocks.append(section(f"👥 *Needs a second person:* {_approvers(run, known.policy())}."))
     notes = [f"parameters {run.params_digest[:DIGEST_SHOWN]}"]

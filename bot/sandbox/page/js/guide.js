@@ -72,6 +72,9 @@ function followed(client, guide) {
   return same ? guide : { ...guide, room, seen: now };
 }
 
+// Whether somebody has to choose the runbook before anything is diagnosed.
+const asksWhich = (card) => Boolean(card && [...card.actions].some((action) => action?.startsWith("choose_runbook")));
+
 // The words over the results; where a runbook has none, the title of the card.
 function diagnosisIn(ts) {
   const article = document.querySelector(`main.channel article[data-ts="${ts}"]`);
@@ -106,7 +109,10 @@ function Check({ done, children }) {
 
 const WORDS = [
   () => "Write “auth not working” in #support. Muster hears it and opens a room.",
-  ({ seen }) => (seen.opened ? "Muster has asked Clerk, Vercel and the application. What it found is in the card under Diagnosis." : "Muster answered in a thread under your words. Open it and follow the link to the room."),
+  ({ seen }, card, room) => {
+    if (!seen.opened) return room?.is_private ? "Its room is private, so nothing in the open names it: it is in your list of channels." : "Muster answered in a thread under your words. Open it and follow the link to the room.";
+    return asksWhich(card) ? "Several runbooks fit these words: choose one in the card, and Muster looks at what belongs to it." : "Muster has asked Clerk, Vercel and the application. What it found is in the card under Diagnosis.";
+  },
   ({ seen }) => (!seen.acknowledged ? "Press Acknowledge in the card: it stops the escalation." : !seen.ticked ? "Press Done beside a step of the checklist." : "Press Resolve in the card when users are well again."),
 ];
 
@@ -139,9 +145,9 @@ function Panel({ client, guide }) {
   const here = state.route.channel === room;
   const show = useShow(client, guide, card);
   const change = (what) => keep(client, { ...current(client), ...what(current(client)) });
-  useReading(card?.ts, step === 1 && here, card && state.lists.get(room)?.items, () => change((now) => ({ seen: { ...now.seen, read: true } })));
+  useReading(card?.ts, step === 1 && here && !asksWhich(card), card && state.lists.get(room)?.items, () => change((now) => ({ seen: { ...now.seen, read: true } })));
   const close = () => change(() => ({ shown: false }));
-  const words = over ? "That was your first incident, from the first words to resolved." : WORDS[step](guide);
+  const words = over ? "That was your first incident, from the first words to resolved." : WORDS[step](guide, card, state.channels.get(room));
   const button = (label, onClick, primary = false) => html`<button type="button" class=${`button${primary ? " primary" : ""}`} onClick=${onClick}>${label}</button>`;
   return html`<section class="guide" aria-label="Your first incident">
     <div class="guide-head"><h2>Your first incident</h2>
