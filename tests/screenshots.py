@@ -211,12 +211,13 @@ async def a_break_in(stage: Stage) -> None:
     people = stage.sandbox.workspace
     room = await stage.opened("developer", "/incident unauthorized access detected")
     await stage.press("oncall", room, "acknowledge", "incident")
+    await stage.shows(room, "has it.")
     asked = await stage.ask("developer", room, "lock", {"user_id": "user_2demo"})
     await stage.picture("approval", ONCALL, room)
-    await stage.picture("approval-narrow", ONCALL, room, size=NARROW, dark=True)
     await people.click("oncall", room, asked["ts"], "confirm_run")
     await stage.shows(room, "undo_run")
-    await stage.picture("undo", DEVELOPER, room)
+    await stage.wait(lambda: "whole result (" in str(people.messages(room, thread_ts=asked["ts"])), "the file")
+    await stage.picture("undo", DEVELOPER, room, thread=asked["ts"])
 
 
 async def an_open_door(stage: Stage) -> None:
@@ -224,12 +225,12 @@ async def an_open_door(stage: Stage) -> None:
     people = stage.sandbox.workspace
     assert stage.sandbox.world is not None
     stage.sandbox.world.set("clerk_status", "down")
-    room = await stage.opened("support-agent", WORDS)
+    room = await stage.opened("developer", WORDS)
     await stage.press("oncall", room, "acknowledge", "incident")
     await stage.press("oncall", room, "take_command", "incident")
     await stage.press("oncall", room, "choose_branch:0")
     asked = await stage.ask("oncall", room, "bypass", {})
-    await people.click("engineering-lead", room, asked["ts"], "confirm_run")
+    await people.click("developer", room, asked["ts"], "confirm_run")
     await stage.shows(room, "with the header X-Auth-Bypass", timeout_s=BUILD_S)
     await stage.wait(lambda: "is ON" in str(stage.card(room)), "the card")
     await stage.picture("bypass", ONCALL, room, start=stage.card(room)["ts"])

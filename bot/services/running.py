@@ -18,7 +18,8 @@ from bot.domain.commands import Command, DenyRun, RecordLook, RecordPreview, Rec
 from bot.domain.decisions.running import params_digest
 from bot.domain.errors import MusterError
 from bot.domain.incident import Incident
-from bot.domain.outcome import Outcome, State
+from bot.domain.lifecycle import LABELS
+from bot.domain.outcome import Outcome, Risk, State
 from bot.domain.run import Run
 from bot.services.desk import Desk
 from bot.services.ending import end_all
@@ -77,6 +78,8 @@ class RunPerformer:
             return _done(run, _failing("What was confirmed is not what is written down any more, so nothing was done"))
         if _is_past(run, self._clock.now()):
             return _done(run, _failing("The time after which it is taken back was over before it had come to an end"))
+        if incident.is_over and task.attempt == 1 and run.risk is not Risk.READ and not run.undoes:
+            return _done(run, _failing(f"The incident was {LABELS[incident.status]} before it was begun, so nothing was done"))
         refusal = await self._gate.refusal(incident, run)
         if refusal:
             return Performed(command=DenyRun(run_id=run.id, reason=refusal))

@@ -170,6 +170,12 @@ class Permissions:
             return "called"
         return "room" if incident.channel_id and user_id in await self._in_room(incident.channel_id) else ""
 
+    async def _is_still_there(self, incident: Incident, user_id: str) -> bool:
+        """Whether somebody whom the timeline has in the room only is there: Slack may not have told that they were removed."""
+        if user_id == incident.opened.by or user_id in {*incident.roles.values(), *incident.paged_user_ids()}:
+            return True
+        return incident.channel_id is not None and user_id in await self._in_room(incident.channel_id)
+
     async def _in_room(self, channel_id: str) -> frozenset[str]:
         members = self._slack.each("conversations.members", "members", patience_s=each_s(), channel=channel_id, limit=1000)
         try:
@@ -269,7 +275,8 @@ class Permissions:
         whoever is found in the room is written down."""
         person = await self.check_person(user_id, certain=certain, read_since=read_since)
         responding = RESPONDERS in names and incident is not None
-        if responding and incident and incident.is_responder(user_id):
+        recorded = responding and incident is not None and incident.is_responder(user_id)
+        if recorded and incident and (read_since is None or await self._is_still_there(incident, user_id)):
             return True
         unread: list[str] = []
         wrong: list[str] = []
@@ -282,7 +289,7 @@ class Permissions:
             except (MusterError, TimeoutError) as error:
                 self._log.warning("group_not_read", group=name, error=str(error) or "Slack took too long")
                 unread.append(name)
-        if responding and incident:
+        if responding and incident and not recorded:
             standing = await self._standing(incident, user_id)
             if standing == "room" and recording:
                 await self._desk.handle(incident.id, Join(user_id=user_id), by=user_id)
@@ -397,8 +404,12 @@ class Permissions:
 
     async def _require_two(self, run: Run, confirmer: str, *, read_since: float) -> None:
         """Raises: ForbiddenError when one human has both accounts."""
-        if TERMINAL in (run.requested.by[: len(TERMINAL)], confirmer[: len(TERMINAL)]):
+        if confirmer.startswith(TERMINAL):
             return
+        if run.requested.by.startswith(TERMINAL):  # its terminal died before it went on alone; who sat there is nobody in Slack
+            raise ForbiddenError(
+                "It was asked for at a terminal, and nobody can tell whether that was somebody else; ask for it once more here."
+            )
         asked = await self.find_person(run.requested.by, read_since=read_since)
         approved = await self.find_person(confirmer, read_since=read_since)
         if asked is None or approved is None:

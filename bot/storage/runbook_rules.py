@@ -23,6 +23,8 @@ from bot.storage.runbook_size import fits_into_slack
 from bot.storage.yaml_strict import YamlPath
 
 Rule = Callable[[Runbook, Surroundings], Iterator[Finding]]
+ADDRESSES = frozenset({"url", "app_url"})
+"""Parameters that the runbook must give: nobody types where Muster, which stands inside of the network, sends a request."""
 
 
 def steps_with_paths(runbook: Runbook) -> Iterator[tuple[YamlPath, Step]]:
@@ -221,8 +223,11 @@ def configured_actions(runbook: Runbook, around: Surroundings) -> Iterator[Findi
 
 def _parameter(path: YamlPath, item: Diagnostic | Step, detail: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding]:
     if detail["type"] == "missing":
-        if isinstance(item, Diagnostic):  # nobody is there to be asked when it runs; a step opens a form
-            name = detail["loc"][-1]
+        name = detail["loc"][-1]
+        if name in ADDRESSES and isinstance(item, Step):
+            message = f"the step “{item.id}” does not say `{name}`, and whoever runs it could send Muster anywhere"
+            yield Finding(path=path, message=message, remedy=f'add it: `with: {{{name}: "${{app_url}}/…"}}`')
+        elif isinstance(item, Diagnostic):  # nobody is there to be asked when it runs; a step opens a form
             message = f"the diagnostic “{item.id}” does not say `{name}`, which {item.run} needs"
             yield Finding(path=path, message=message, remedy=f"add it: `with: {{{name}: …}}`")
     elif not detail["loc"] and isinstance(item, Step):

@@ -17,19 +17,19 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bot.services.crashpoints import POINTS
-from tests.chaos import matrix, pages, slack_faults
+from tests.chaos import actions, matrix, pages, slack_faults
 from tests.chaos.ground import ground, redis_server
 from tests.chaos.matrix import How
 from tests.chaos.replicas import drive, opened, started
 
 SMOKE_POINTS = ("room.created", "posted.card", "page.accepted", "performed.run", "committed.step_ticked")
+SMOKE_ACTIONS = ("clerk.block_identifier", "vercel.redeploy", "email.notify_users")
 SMOKE_METHODS = ("conversations.create", "chat.postMessage")
 CLICKS = 200
 SMOKE_CLICKS = 20
 MOST_PASSES = 4
 PAGES_MINUTES, SMOKE_PAGES_MINUTES = 2.0, 0.4
-PARTS = ("pages", "points", "slack", "clicks")
+PARTS = ("pages", "points", "actions", "slack", "clicks")
 
 
 def main() -> int:
@@ -77,6 +77,21 @@ async def _points(redis_url: str, smoke: bool, minutes: float) -> bool:
     if minutes:
         cells += await _at_random(redis_url, minutes)
     return _said(cells, f"{len(cells)} crashes")
+
+
+async def _actions(redis_url: str, smoke: bool, minutes: float) -> bool:
+    wanted = [
+        (act, phase)
+        for act, phase in actions.everything(whole=not smoke)
+        if not smoke or (act.name in SMOKE_ACTIONS and phase.point == "effect.answered")
+    ]
+    print("\n== every action that changes something, killed in every phase, finished by another replica\n" + actions.HEAD)
+    cells = await actions.try_all(redis_url, wanted)
+    broken = sum(bool(cell.wrong) for cell in cells)
+    print(
+        f"  {len(cells)} deaths, {sum(cell.calls for cell in cells)} calls that change something, {broken} not as they should be"
+    )
+    return not broken
 
 
 async def _slack(redis_url: str, smoke: bool, minutes: float) -> bool:
@@ -127,7 +142,7 @@ async def _at_random(redis_url: str, minutes: float) -> list[matrix.Cell]:
 
     async def go_on(database: int) -> None:
         while time.monotonic() < ends_at:
-            point, how, number = dice.choice(list(POINTS)), dice.choice(_WAYS), dice.randint(1, MOST_PASSES)
+            point, how, number = dice.choice(matrix.POINTS_OF_THE_STORY), dice.choice(_WAYS), dice.randint(1, MOST_PASSES)
             cell = await matrix.try_point(redis_url, point, how, number=number, database=database)
             if cell.reached or cell.fault:  # not every point is passed so often
                 cells.append(cell)
@@ -138,7 +153,12 @@ async def _at_random(redis_url: str, minutes: float) -> list[matrix.Cell]:
 
 
 _WAYS: tuple[How, ...] = ("kill", "stop")
-_PARTS: dict[str, Callable[[str, bool, float], Awaitable[bool]]] = {"points": _points, "slack": _slack, "clicks": _clicks}
+_PARTS: dict[str, Callable[[str, bool, float], Awaitable[bool]]] = {
+    "points": _points,
+    "actions": _actions,
+    "slack": _slack,
+    "clicks": _clicks,
+}
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ PEOPLE = ("PAGERDUTY_", "TWILIO_")
 """Ways to people whose calls are not those of an action."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Phase:
     """Where it dies: at the ``number``-th pass of ``point``, while it is done or (``reverting``) taken back. ``blind``: the
     provider fails while somebody else goes on, so that nobody can see what was done."""
@@ -109,7 +109,14 @@ def write_runbooks(folder: Path) -> Path:
     runbook = yaml.safe_load(path.read_text("utf-8"))
     runbook["diagnostics"] = []
     runbook["checklist"] = [
-        {"id": step_of(act), "title": act.name, "run": act.name, "caution": "It changes something."} for act in TABLE
+        {
+            "id": step_of(act),
+            "title": act.name,
+            "run": act.name,
+            "caution": "It changes something.",
+            **({"with": {"app_url": "${app_url}"}} if "app_url" in load_actions()[act.name].params.model_fields else {}),
+        }
+        for act in TABLE
     ]
     path.write_text(yaml.safe_dump(runbook, sort_keys=False), "utf-8")
     return copy
@@ -205,23 +212,21 @@ class Stand:
         self.rescue.stop()
         if hold is None:
             await self.say(RevertNow(run_id=run.id) if phase.reverting else ConfirmRun(run_id=run.id), APPROVED_BY)
-            return await self._until_dead(doomed, run, reverting=phase.reverting)
+            return await self._died(doomed)
         async with hold(self.site) as is_held:
             await self.say(ConfirmRun(run_id=run.id), APPROVED_BY)
             await until_held(is_held, PATIENCE_S)
             await doomed.kill()
         return True
 
-    async def _until_dead(self, doomed: Replica, run: Run, *, reverting: bool) -> bool:
-        dying = asyncio.create_task(doomed.until_dead(), name="dying")
-        deadline = time.monotonic() + PATIENCE_S
+    async def _died(self, doomed: Replica) -> bool:
         try:
-            while not dying.done() and time.monotonic() < deadline:
-                await asyncio.wait([dying], timeout=0.2)
-            return dying.done() and dying.exception() is None
-        finally:
-            dying.cancel()
+            async with asyncio.timeout(PATIENCE_S):
+                await doomed.until_dead()
+        except TimeoutError:
             await doomed.kill()
+            return False
+        return True
 
     async def try_phase(self, act: Act, phase: Phase) -> Cell:
         """Everything from the question to the record. Raises: AssertionError and TimeoutError for what never came."""
@@ -240,12 +245,12 @@ class Stand:
         assert run.outcome, f"{act.name} has no outcome: {run}"
         wrong += self._wrong_outcome(act, phase, run)
         states = [run.outcome.state]
-        if run.outcome.state is State.UNKNOWN:
+        if run.outcome.state is State.UNKNOWN and load_actions()[act.name].look:
             run = await self.look(run)
             states.append(run.outcome.state if run.outcome else State.UNKNOWN)
         if phase.blind:
             wrong += self._wrong_look(act, phase, run)
-        await self._put_back(act, run)
+        await self._put_back(run)
         rows = self.changes(began)
         wrong += [f"{count} × {thing}" for thing, count in act.things(self.site, rows).items() if count > 1]
         wrong += self._wrong_record(run, rows, await self.store.timeline(INCIDENT))
@@ -271,7 +276,7 @@ class Stand:
         await self.say(LookAtRun(run_id=run.id), ASKED_BY)
         return await self.until_run(run.id, lambda found: found.looked_at, "what was seen later")
 
-    async def _put_back(self, act: Act, run: Run) -> None:
+    async def _put_back(self, run: Run) -> None:
         """What takes itself back is off before the next one begins."""
         if run.reverts_at:
             await self.say(RevertNow(run_id=run.id), ASKED_BY)

@@ -231,7 +231,7 @@ def _is_copied(site: Ground, _outcome: Outcome) -> bool:
 
 
 def _is_exported(_site: Ground, outcome: Outcome) -> bool:
-    """A whole file, as long as its outcome says, and nothing half-written beside it."""
+    """The file is whole, and what its outcome says."""
     path = Path(str(outcome.facts.get("path")))
     if not path.is_file():
         return False

@@ -52,9 +52,7 @@ def test_what_stays_on_behind_an_incident_that_is_over_calls_people(story: Story
 def test_the_reopening_takes_no_key_that_another_incident_may_hold(story: Story) -> None:
     """A refused key would refuse the record of the failure, and with it the page."""
     story.do(ChangeStatus(status=Status.RESOLVED), by="U1", after_s=60)
-    decisions = [
-        story.do(RecordRevert(run_id="r1", outcome=STILL_ON), by="muster", after_s=30, settling=TASK) for _ in range(3)
-    ]
+    decisions = [story.do(RecordRevert(run_id="r1", outcome=STILL_ON), by="muster", after_s=30, settling=TASK) for _ in range(3)]
     assert any(fact.kind == "alarm_raised" for fact in decisions[-1].facts)
     assert decisions[-1].claims == ()
 

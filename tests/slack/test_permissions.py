@@ -70,7 +70,9 @@ class Ground:
         self.sandbox.state.join(self.room, "U0DEVELOPER")
 
     async def do(self, command: Any, *, by: str) -> Incident:
-        """A command."""
+        """A command. Who comes in is there in Slack, too."""
+        if isinstance(command, Join) and command.user_id not in self.room.members:
+            self.sandbox.state.join(self.room, command.user_id)
         return (await self.desk.handle(self.incident_id, command, by=by)).incident
 
     async def incident(self) -> Incident:

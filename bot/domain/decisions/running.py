@@ -265,7 +265,7 @@ def _called_to_revert(incident: Incident, run: Run, failed: facts.RevertFailed, 
         reason=clean(why, max_chars=REASON_MAX_CHARS),
     )
     reopened: tuple[facts.Fact, ...] = ()
-    if incident.is_over:  # nobody is called for what is over; its unique key may be another incident's by now, which must not matter
+    if incident.is_over:  # nobody is called for what is over. Its key is not claimed: another incident may have it by now
         reopened = (facts.StatusChanged(status=Status.INVESTIGATING, reason=clean(why, max_chars=REASON_MAX_CHARS)),)
     return Decision(facts=(failed, *reopened, raised))
 
