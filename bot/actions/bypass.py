@@ -75,7 +75,7 @@ def bypass_actions() -> tuple[ActionSpec, ...]:
     return (
         ActionSpec(
             name="clerk.emergency_bypass",
-            title="Emergency bypass on",
+            title="Emergency bypass",
             risk=Risk.DESTRUCTIVE,
             params=BypassParams,
             run=turn_on,

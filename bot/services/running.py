@@ -178,6 +178,11 @@ class LookPerformer:
         return Performed(command=RecordLook(run_id=run.id, outcome=outcome))
 
 
+def look_failed(task: Task, incident: Incident, reason: str) -> Command:
+    """It stays unknown, and the button stays: nobody looks for ever at what this version has no eyes for."""
+    return RecordLook(run_id=str(task.data["run_id"]), outcome=Outcome(state=State.UNKNOWN, summary=reason[:300]))
+
+
 class RevertPerformer:
     """Takes back what a run did; it is tried again until that is seen."""
 

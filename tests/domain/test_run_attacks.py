@@ -57,6 +57,15 @@ def test_the_reopening_takes_no_key_that_another_incident_may_hold(story: Story)
     assert decisions[-1].claims == ()
 
 
+def test_one_attempt_that_takes_a_quarter_of_an_hour_calls_people(story: Story) -> None:
+    """A build that hangs: every route is open past its time, and three such attempts would be forty minutes."""
+    first = story.do(RecordRevert(run_id="r1", outcome=STILL_ON), by="muster", after_s=3600 + 780, settling=TASK)
+    assert any(fact.kind == "alarm_raised" for fact in first.facts)
+    second = story.do(RecordRevert(run_id="r1", outcome=STILL_ON), by="muster", after_s=780, settling=TASK)
+    assert [fact.kind for fact in second.facts] == ["revert_failed"]
+    assert TASK in story.tasks
+
+
 def test_what_is_taken_back_needs_a_second_person_where_taking_it_back_is_destructive(catalog: Catalog) -> None:
     """An undo is a run like any other: whoever asked for it cannot approve it, and its parameters are in its digest."""
     story = Story(catalog)

@@ -229,7 +229,7 @@ def test_what_is_destructive_asks_for_somebody_else(destructive: Story, contract
     """Who, until when, what a click does once more, and from when it can go on without."""
     drawn = run_of(destructive)
     text = shown(drawn)
-    assert "👥 *Needs a second person:* anybody else in this room has to approve it." in text
+    assert "👥 *Needs a second person:* somebody else in this room has to approve it." in text
     assert "without a second person from <!date^" in text
     assert buttons(drawn) == ["confirm_run", "deny_run", "cancel_run", "break_glass"]
     approve = elements(drawn)[0]

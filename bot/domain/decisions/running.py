@@ -37,6 +37,8 @@ from bot.domain.text import REASON_MAX_CHARS, clean, mention
 
 REVERTS_PER_PAGE = 3
 """After so many attempts that did not take back what must be taken back, people are called; after as many again the next."""
+REVERT_LATE_S = 600
+"""One attempt may take a quarter of an hour (a build that hangs); what is on so long after its time is said at the first failure."""
 
 
 def params_digest(action: str, params: dict[str, Any]) -> str:
@@ -245,16 +247,21 @@ def record_revert(incident: Incident, command: RecordRevert, context: Context) -
         return Decision(facts=(facts.RunReverted(run_id=run.id, outcome=command.outcome),))
     failed = facts.RevertFailed(run_id=run.id, reason=command.outcome.summary)
     failures = run.revert_failures + 1
-    if failures % REVERTS_PER_PAGE:
+    is_late = context.now - run.reverts_at >= timedelta(seconds=REVERT_LATE_S) and not incident.times_raised.get(_alarm_of(run))
+    if failures % REVERTS_PER_PAGE and not is_late:
         return Decision(facts=(failed,))
-    return _called_to_revert(incident, run, failed, failures // REVERTS_PER_PAGE, context)
+    return _called_to_revert(incident, run, failed, max(1, failures // REVERTS_PER_PAGE), context)
+
+
+def _alarm_of(run: Run) -> str:
+    return f"revert-{run.id}"
 
 
 def _called_to_revert(incident: Incident, run: Run, failed: facts.RevertFailed, level: int, context: Context) -> Decision:
     levels = incident.plan.levels[:level] or incident.plan.levels
     notify = tuple(dict.fromkeys(identity for one in levels for identity in one.notify))
     why = f"“{run.title}” could not be taken back: {failed.reason}"
-    alarm = Alarm(id=f"revert-{run.id}", title="something could not be taken back", until=UNTIL_OVER, notify=notify)
+    alarm = Alarm(id=_alarm_of(run), title="something could not be taken back", until=UNTIL_OVER, notify=notify)
     raised = facts.AlarmRaised(
         key=incident.next_key(alarm.id),
         alarm=alarm,

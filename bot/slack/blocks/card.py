@@ -214,7 +214,6 @@ def _runbook_choice(incident: Incident) -> Block:
             candidate.title,
             f"{ids.CHOOSE_RUNBOOK}:{index}",
             value=ids.value(incident.id, candidate.id),
-            style="primary" if index == 0 else None,
         )
         for index, candidate in enumerate(incident.candidates[: ids.MOST_CANDIDATES])
     ]

@@ -59,8 +59,13 @@ def draw_run(incident: Incident, run: Run, known: Known = NOTHING_KNOWN, *, prog
     """The message of a run. ``progress`` is how far it says it is, while it is under way."""
     title = escape(run.title)
     blocks: list[Block] = [section(f"*{title}*  {_params(run)}\nasked for by {named(incident, run.requested.by)}")]
-    blocks.extend(_state(incident, run, known, progress))
-    blocks.extend(_taking_back(incident, run))
+    if run.reverted_at:  # what was is not what is
+        blocks.extend(_taking_back(incident, run))
+        blocks.append(context("Before that:"))
+        blocks.extend(_state(incident, run, known, progress))
+    else:
+        blocks.extend(_state(incident, run, known, progress))
+        blocks.extend(_taking_back(incident, run))
     row = [] if incident.archived else list(_buttons(incident, run, known))
     if row:
         blocks.append(actions(row, block_id=f"run:{run.id}"))
@@ -69,7 +74,9 @@ def draw_run(incident: Incident, run: Run, known: Known = NOTHING_KNOWN, *, prog
 
 def _params(run: Run) -> str:
     return " · ".join(
-        f"{escape(name)}: `{escape(_value(value)).replace('`', 'ˋ')}`" for name, value in run.params.items() if value is not None
+        f"{escape(name.replace('_', ' '))}: `{escape(_value(value)).replace('`', 'ˋ')}`"
+        for name, value in run.params.items()
+        if value not in (None, False, "", [])
     )
 
 
@@ -154,7 +161,7 @@ def _preview(incident: Incident, run: Run, known: Known) -> list[Block]:
 
 def _approvers(run: Run, policy: ActionPolicy) -> str:
     """Who may approve it, as policy.yml names them."""
-    words = {EVERYONE: "anybody else in the workspace", RESPONDERS: "anybody else in this room", ADMINS: "an admin"}
+    words = {EVERYONE: "somebody else in the workspace", RESPONDERS: "somebody else in this room", ADMINS: "an admin"}
     listed = [name for name in policy.allowed(Permission.APPROVE) if name != run.requested.by]
     shown = [words.get(name) or _listed(name) for name in listed[:APPROVERS_MOST]]
     more = f" or {len(listed) - APPROVERS_MOST} more" if len(listed) > APPROVERS_MOST else ""
@@ -316,7 +323,7 @@ def draw_approval(incident: Incident, run: Run, known: Known = NOTHING_KNOWN) ->
     """Calls whoever may approve it and is likeliest to look; once it is settled, nobody any more."""
     title = escape(run.title)
     if not run.is_waiting:
-        text = f"👥 {title} needs nobody any more; its message says what became of it."
+        text = f"👥 {title} is settled; its message says what became of it."
         return Drawn(text=text, blocks=(context(text),))
     called = " ".join(_called(incident, run, known.policy()))
     asked = f"*{title}* needs a second person. Look at what it would do, then approve or deny it."
