@@ -80,6 +80,11 @@ class RunPerformer:
             return _done(run, _failing("The time after which it is taken back was over before it had come to an end"))
         if incident.is_over and task.attempt == 1 and run.risk is not Risk.READ and not run.undoes:
             return _done(run, _failing(f"The incident was {LABELS[incident.status]} before it was begun, so nothing was done"))
+        old_s = (self._clock.now() - run.confirmed.at).total_seconds()
+        if task.attempt == 1 and run.needs_second and old_s > self._desk.catalog.policy.approval_s:
+            return _done(
+                run, _failing("It was approved too long ago when a Muster that could begin it ran again; nothing was done")
+            )
         refusal = await self._gate.refusal(incident, run)
         if refusal:
             return Performed(command=DenyRun(run_id=run.id, reason=refusal))

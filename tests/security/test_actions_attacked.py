@@ -19,7 +19,16 @@ from bot.actions.registry import load_actions
 from bot.actions.runner import execute, preview
 from bot.actions.spec import ActionContext, RunFacts
 from bot.domain.catalog import Catalog
-from bot.domain.commands import ChangeStatus, ConfirmRun, Declaration, RecordPreview, RecordRevert, RecordRun, RequestRun
+from bot.domain.commands import (
+    ChangeStatus,
+    ConfirmRun,
+    Declaration,
+    LookAtRun,
+    RecordPreview,
+    RecordRevert,
+    RecordRun,
+    RequestRun,
+)
 from bot.domain.decisions.running import params_digest
 from bot.domain.facts import Origin, Status
 from bot.domain.incident import Incident
@@ -31,7 +40,8 @@ from bot.services.audit import AuditPerformer
 from bot.services.desk import Desk
 from bot.services.jobs import Job, MemoryJob
 from bot.services.ports import Commit, Task
-from bot.services.running import RunPerformer
+from bot.services.running import LookPerformer, RunPerformer, look_failed
+from bot.services.worker import Performed, Work, Worker
 from bot.storage.redis import RedisStore
 from bot.storage.runbook_files import load_catalog
 from bot.wiring import Actions
@@ -160,10 +170,13 @@ async def test_a_redeployment_is_bound_to_what_was_shown_also_when_it_begins_lat
 
 
 class _At:
-    """A clock that stands still."""
+    """A clock that stands still, so many seconds after the tests' own moment."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._now = at(seconds)
 
     def now(self) -> datetime:
-        return at()
+        return self._now
 
 
 # -- what stays on ---------------------------------------------------------------------------------------------------------
@@ -345,3 +358,64 @@ def test_a_step_that_would_ask_for_an_address_is_refused(tmp_path: Path, action:
     result = load_catalog(folder, actions=load_actions(), overrides={"CLERK_APP_URL": "http://127.0.0.1:9"})
     assert result.catalog is None
     assert any(f"does not say `{name}`" in str(fault) for fault in result.faults)
+
+
+async def test_a_look_that_this_version_has_no_eyes_for_ends(
+    desk: Desk, store: RedisStore, clock: MovingClock, context: ActionContext
+) -> None:
+    """The action is gone from this version: what became of its run stays unknown, and nobody looks every minute for ever."""
+    incident = await declared(desk)
+    gone = RequestRun(step_id="revoke", action="clerk.revoke_sessions", title="Sessions", risk=Risk.CHANGE, params={})
+    for command, by in (
+        (gone, "U1"),
+        (RecordPreview(run_id="r1", preview=Preview(summary="7 end")), "muster"),
+        (ConfirmRun(run_id="r1"), "U1"),
+        (RecordRun(run_id="r1", outcome=Outcome(state=State.UNKNOWN, summary="no answer")), "muster"),
+        (LookAtRun(run_id="r1"), "U1"),
+    ):
+        incident = (await desk.handle(incident.id, command, by=by)).incident
+    performer = LookPerformer(Actions({}, context.providers, desk=desk))
+    work = {TaskKind.LOOK: Work(perform=performer, failed=look_failed, most_attempts=3)}
+    worker = Worker(tasks=store, desk=desk, clock=clock, work={**dict.fromkeys(TaskKind, Work(perform=_nothing)), **work})
+    running = asyncio.create_task(worker.run())
+    try:
+        seen = await desk.wait_until(incident.id, lambda now: now.runs["r1"].looked_at is not None, most_s=5)
+    finally:
+        await worker.stop(grace_s=0)
+        await running
+    outcome = seen.runs["r1"].outcome
+    assert outcome
+    assert outcome.state is State.UNKNOWN
+    assert (await store.look_for(["inc-1:look:r1"]))[0] == {"inc-1:look:r1"}
+
+
+async def _nothing(task: Task, incident: Incident) -> Performed:
+    return Performed()
+
+
+async def test_an_approval_is_not_carried_out_hours_later(
+    desk: Desk, catalog: Catalog, context: ActionContext, world: World
+) -> None:
+    """Approved at three, every replica away until noon: nobody expects it any more, and nobody has looked since."""
+    story = Story(catalog)
+    story.open("clerk-security-incident")
+    request = RequestRun(
+        step_id="revoke",
+        action="clerk.revoke_sessions",
+        title="Sessions",
+        risk=Risk.DESTRUCTIVE,
+        params={"user_id": "user_2demo"},
+    )
+    story.do(request, by="U1")
+    story.do(RecordPreview(run_id="r1", preview=Preview(summary="7 sessions end")), by="muster")
+    story.do(ConfirmRun(run_id="r1"), by="U2")
+    actions = Actions(load_actions(), context.providers, desk=desk)
+    task = Task(
+        id="t", kind=TaskKind.RUN, incident_id="inc-1", due_at=at(), data={"run_id": "r1"}, token="1", attempt=1, asked="1"
+    )
+    performer = RunPerformer(actions=actions, desk=desk, gate=_Open(), clock=_At(9 * 3600))
+    performed = await performer(task, story.incident)
+    assert isinstance(performed.command, RecordRun)
+    assert performed.command.outcome.state is State.FAILING
+    assert "approved too long ago" in performed.command.outcome.summary
+    assert world.ledger == []

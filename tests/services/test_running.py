@@ -342,6 +342,18 @@ async def test_a_look_settles_what_nobody_knew(confirmed: Story, desk: Desk) -> 
     assert "revoke" in confirmed.incident.steps
 
 
+async def test_a_look_that_sees_nothing_forgets_nothing(confirmed: Story) -> None:
+    """The count of what may have been done stays."""
+    counted = NOBODY_KNOWS.model_copy(update={"summary": "7 sent, 2 may have been sent"})
+    confirmed.do(RecordRun(run_id="r1", outcome=counted), by="muster")
+    for _ in range(2):
+        confirmed.do(RecordLook(run_id="r1", outcome=NOBODY_KNOWS), by="muster")
+    run = confirmed.incident.runs["r1"]
+    said = ("Looked at again: Clerk cannot be reached",)
+    assert run.outcome == counted.model_copy(update={"details": said})
+    assert run.looked_at
+
+
 # -- stopping ------------------------------------------------------------------------------------------------------------
 
 

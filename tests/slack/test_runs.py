@@ -115,8 +115,7 @@ def finished(story: Story, outcome: Outcome = OK, *, by: str = "U5") -> None:
 def test_a_run_is_followed_from_request_to_result(requested: Story, contracts: Path) -> None:
     """Looking, asking, running, done: each with who and when, and buttons only while somebody is asked."""
     assert "Looking what it would do" in shown(run_of(requested))
-    assert "user id" not in shown(run_of(requested))
-    assert "user_id: `user_2demo`" in shown(run_of(requested))
+    assert "user id: `user_2demo`" in shown(run_of(requested))
     preview = Preview(summary="2 sessions end", items=("one", "two"), confirm_label="End 2")
     requested.do(RecordPreview(run_id="r1", preview=preview))
     drawn = run_of(requested)
@@ -248,7 +247,7 @@ def test_what_is_destructive_asks_for_somebody_else(destructive: Story, contract
         (("@sre", "U9"), "@sre or <@U9> has to approve it"),
         (("S0SRE",), "<!subteam^S0SRE> has to approve it"),
         (("U1",), "nobody else may approve it"),
-        (("everyone", "admins"), "anybody else in the workspace or an admin has to"),
+        (("everyone", "admins"), "somebody else in the workspace or an admin has to"),
         (("<!channel>@x",), "&lt;!channel&gt;@x has to"),
         (tuple(f"U{number}" for number in range(10, 20)), "<@U14> or 5 more has to approve it"),
     ],
@@ -282,7 +281,7 @@ def test_those_who_may_approve_are_called(destructive: Story, contracts: Path, n
     destructive.do(DenyRun(run_id="r1"), by="U7")
     (message,) = wanted(destructive, MessageKind.APPROVAL)
     assert message.only_update
-    assert "needs nobody any more" in shown(draw(message, destructive.incident, known)[0])
+    assert "is settled" in shown(draw(message, destructive.incident, known)[0])
 
 
 def test_for_what_one_person_confirms_nobody_is_called(requested: Story) -> None:

@@ -35,10 +35,11 @@ from bot.domain.run import Run
 from bot.domain.tasks import diagnose_task, look_task, preview_task, run_task
 from bot.domain.text import REASON_MAX_CHARS, clean, mention
 
+LOOKED = "Looked at again: "
 REVERTS_PER_PAGE = 3
 """After so many attempts that did not take back what must be taken back, people are called; after as many again the next."""
 REVERT_LATE_S = 600
-"""One attempt may take a quarter of an hour (a build that hangs); what is on so long after its time is said at the first failure."""
+"""One attempt may take a quarter of an hour (a build that hangs): what is on so long after its time calls people at once."""
 
 
 def params_digest(action: str, params: dict[str, Any]) -> str:
@@ -222,7 +223,11 @@ def record_look(incident: Incident, command: RecordLook, context: Context) -> De
     run = incident.runs.get(command.run_id)
     if run is None or run.outcome is None or run.outcome.state is not State.UNKNOWN:
         return Decision()
-    return Decision(facts=(facts.RunLookedAt(run_id=run.id, outcome=command.outcome),))
+    outcome = command.outcome
+    if outcome.state is State.UNKNOWN:  # what was counted, or said to be done about it, is not forgotten
+        known = tuple(line for line in run.outcome.details if not line.startswith(LOOKED))
+        outcome = run.outcome.model_copy(update={"details": (f"{LOOKED}{outcome.summary}", *known)})
+    return Decision(facts=(facts.RunLookedAt(run_id=run.id, outcome=outcome),))
 
 
 # -- what takes itself back -------------------------------------------------------------------------------------------
