@@ -18,8 +18,8 @@ from bot.actions.spec import ActionContext, ActionSpec, RunFacts, no_pace, no_pr
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.escalation import PagerDutyOnCall, Way
 from bot.domain.incident import Incident
-from bot.domain.outcome import Outcome, Preview
-from bot.domain.run import UNDO_PREFIX, Run
+from bot.domain.outcome import UNDO_PREFIX, Outcome, Preview
+from bot.domain.run import Run
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import dump_entry
 from bot.http.phone import PhoneDoor

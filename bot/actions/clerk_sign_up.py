@@ -13,8 +13,7 @@ from pydantic import Field
 
 from bot.actions.spec import ActionContext, ActionParams
 from bot.domain.errors import NotConfiguredError, UserError
-from bot.domain.outcome import Outcome, Preview, State
-from bot.domain.run import UNDO_PREFIX
+from bot.domain.outcome import UNDO_PREFIX, Outcome, Preview, State
 from bot.providers.clerk import Restriction
 from bot.providers.config import CLERK_PUBLISHABLE_KEY
 from bot.providers.faults import Refused, Unavailable

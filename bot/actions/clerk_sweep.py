@@ -18,11 +18,10 @@ import structlog
 from pydantic import JsonValue
 
 from bot.actions.spec import ActionContext
-from bot.domain.errors import MusterError, TemporaryError, UnknownOutcome
+from bot.domain.errors import FencedError, MusterError, TemporaryError, UnknownOutcome
 from bot.providers.clerk import MAX_LIMIT, MAX_NAMED, MAX_PAGES, ClerkClient, Session
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.foreign import foreign_text
-from bot.services.desk import FencedError
 from bot.services.ending import end_all
 from bot.services.jobs import Job
 

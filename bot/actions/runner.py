@@ -16,12 +16,11 @@ import structlog
 from pydantic import ValidationError
 
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
-from bot.domain.errors import MusterError, NotConfiguredError, TemporaryError, UnknownOutcome, UserError
+from bot.domain.errors import FencedError, MusterError, NotConfiguredError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.text import clean, cut
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.foreign import redact
-from bot.services.desk import FencedError
 
 PREVIEW_DEADLINE_S: Final = 30.0
 SETTLE_S: Final = 2.0

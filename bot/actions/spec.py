@@ -21,7 +21,7 @@ class ActionParams(BaseModel):
     """Base of every params model. One field is one input of a form: its title, its description, and as
     ``json_schema_extra={"placeholder": …}`` what an empty input shows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class NoParams(ActionParams):

@@ -7,6 +7,7 @@ inside raises and catches only these.
     ├── UserError            what the person did; the message is shown to them
     │   └── ForbiddenError   they may not do this
     ├── ConflictError        the state changed meanwhile: reload and decide again
+    │   └── FencedError      the task is another worker's by now, or not wanted any more
     ├── TemporaryError       will pass by itself; ``retry_after_s`` says when to try again
     ├── PermanentError       will not pass: a revoked token, a missing scope, a refused request
     │   ├── NotConfiguredError  a setting is missing; names the variable
@@ -34,6 +35,10 @@ class ForbiddenError(UserError):
 
 class ConflictError(MusterError):
     """Somebody else changed the state first. Reload, decide again."""
+
+
+class FencedError(ConflictError):
+    """The task belongs to another worker now; what this one found out is not written, and nothing more is begun."""
 
 
 class TemporaryError(MusterError):

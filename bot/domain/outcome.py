@@ -23,6 +23,10 @@ class Risk(StrEnum):
     DESTRUCTIVE = "destructive"
 
 
+UNDO_PREFIX = "undo_"
+"""A fact of an outcome that begins with it is a parameter of the action that takes the run back."""
+
+
 class Outcome(BaseModel):
     """The result of a diagnostic or an action.
 

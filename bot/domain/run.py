@@ -10,9 +10,6 @@ from typing import Any
 from bot.domain.facts import Moment
 from bot.domain.outcome import Outcome, Preview, Risk
 
-UNDO_PREFIX = "undo_"
-"""A fact of an outcome that begins with it is a parameter of the action that takes the run back."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

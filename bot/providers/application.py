@@ -18,7 +18,7 @@ MAX_BYTES = 65_536
 class SwitchState(BaseModel):
     """How the switch stands. ``since`` is None when the application does not say when it was paused."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True, defer_build=True)
 
     paused: bool
     since: AwareDatetime | None = None

@@ -28,7 +28,7 @@ Restriction = Literal["blocklist", "block_disposable_email_domains", "block_emai
 
 
 class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
 
 class Activity(_Kept):

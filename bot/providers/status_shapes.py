@@ -67,7 +67,7 @@ _MAINTENANCE_NOW: Final = frozenset({"in_progress", "verifying", "maintenance_in
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
 
 class _WidgetComponent(_Shape):

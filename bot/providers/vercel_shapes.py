@@ -58,7 +58,7 @@ Text = Annotated[str, BeforeValidator(_as_text)]
 
 
 class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True, defer_build=True)
 
 
 class EnvVariable(_Kept):

@@ -22,7 +22,7 @@ from bot.domain.commands import Command, Declaration, DeclareAgain, OpenIncident
 from bot.domain.decide import decide
 from bot.domain.decisions.base import Context, Decision, open_key
 from bot.domain.decisions.opening import incident_id as id_of
-from bot.domain.errors import ConflictError, UnknownEntryError, UnknownOutcome, UserError
+from bot.domain.errors import ConflictError, FencedError, UnknownEntryError, UnknownOutcome, UserError
 from bot.domain.incident import Incident, digest_of, fold, version_of
 from bot.domain.tasks import NO_INCIDENT, TaskRequest
 from bot.domain.timeline import Entry, chain
@@ -35,10 +35,6 @@ MOST_CONFLICTS = 12
 LOOK_AGAIN_S = 0.5
 MOST_CACHED = 2_000
 """Incidents kept folded in memory; the least recently used goes first."""
-
-
-class FencedError(ConflictError):
-    """The task belongs to another worker now; what this one found out is not written."""
 
 
 class TakenError(ConflictError):

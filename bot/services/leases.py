@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.services.desk import FencedError
+from bot.domain.errors import FencedError
 from bot.services.ports import Lease
 
 

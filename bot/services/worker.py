@@ -17,12 +17,12 @@ from typing import Protocol
 import structlog
 
 from bot.domain.commands import Command
-from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
+from bot.domain.errors import FencedError, MusterError, PermanentError, TemporaryError, UnknownEntryError, UnknownOutcome
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
 from bot.services.crashpoints import crashpoint
-from bot.services.desk import Desk, FencedError
+from bot.services.desk import Desk
 from bot.services.ending import end_all
 from bot.services.ports import Clock, Settlement, Task, TaskStore
 

@@ -18,8 +18,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
-from bot.services.desk import FencedError
+from bot.domain.errors import FencedError, MusterError, PermanentError, TemporaryError, UnknownOutcome
 from bot.services.ports import Lease
 from bot.slack.limits import Limits
 

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import structlog
 
 from bot.domain.commands import RecordArchived, RecordRoom, RecordRoomFailure
-from bot.domain.errors import MusterError, PermanentError, TemporaryError
+from bot.domain.errors import FencedError, MusterError, PermanentError, TemporaryError
 from bot.domain.incident import Incident
 from bot.domain.room import DesiredRoom, MessageKind, Place, RoomMessage, RoomRecord, SentMessage, desired_room
 from bot.domain.text import cut
 from bot.domain.timeline import MUSTER
 from bot.services.crashpoints import crashpoint
-from bot.services.desk import Desk, FencedError
+from bot.services.desk import Desk
 from bot.services.ports import Clock, RoomStore, Task
 from bot.services.worker import HEAD_START_S, Performed
 from bot.slack.blocks.parts import escape

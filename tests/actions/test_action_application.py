@@ -12,14 +12,13 @@ from pydantic import SecretStr
 from bot.actions.registry import load_actions
 from bot.actions.runner import execute, look, preview
 from bot.actions.spec import ActionContext
-from bot.domain.errors import MusterError
+from bot.domain.errors import FencedError, MusterError
 from bot.domain.outcome import Outcome, State
 from bot.providers.config import ProviderConfig
 from bot.providers.http import guarded
 from bot.providers.table import Providers
 from bot.sandbox.world import World
 from bot.sandbox.world.application_data import SWITCH_PATH
-from bot.services.desk import FencedError
 from tests.actions.conftest import make_context
 
 PAUSE, RESUME = (load_actions()[f"application.{verb}_webhooks"] for verb in ("pause", "resume"))

@@ -21,13 +21,12 @@ from bot.actions.clerk_sweep import CLOCKS_APART_MS, PATIENCE_S, SMALL_PAGE
 from bot.actions.registry import load_actions
 from bot.actions.runner import execute, look, preview
 from bot.actions.spec import ActionContext, RunFacts
-from bot.domain.errors import MusterError, TemporaryError, UserError
+from bot.domain.errors import FencedError, MusterError, TemporaryError, UserError
 from bot.domain.outcome import Outcome, State
 from bot.providers.http import guarded
 from bot.providers.table import Providers
 from bot.sandbox.world import World, clerk_data
 from bot.sandbox.world.recording import Fault
-from bot.services.desk import FencedError
 from bot.services.jobs import MemoryJob
 from tests.actions.conftest import config_of
 

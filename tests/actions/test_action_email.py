@@ -18,12 +18,11 @@ from bot.actions.mail_templates import MAX_BYTES, read_template
 from bot.actions.registry import load_actions
 from bot.actions.runner import execute, preview
 from bot.actions.spec import ActionContext, RunFacts
-from bot.domain.errors import MusterError, NotConfiguredError, UserError
+from bot.domain.errors import FencedError, MusterError, NotConfiguredError, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.http import guarded
 from bot.providers.table import Providers
 from bot.sandbox.world import World, smtp
-from bot.services.desk import FencedError
 from bot.services.jobs import MemoryJob
 from tests.actions.conftest import config_of, make_context
 from tests.conftest import ROOT

@@ -17,14 +17,13 @@ from bot.actions.registry import load_actions
 from bot.actions.runner import execute, preview
 from bot.actions.spec import ActionContext
 from bot.actions.user_table import parse_columns
-from bot.domain.errors import MusterError, UserError
+from bot.domain.errors import FencedError, MusterError, UserError
 from bot.domain.outcome import Outcome, State
 from bot.providers.config import ProviderConfig
 from bot.providers.http import guarded
 from bot.providers.table import Providers
 from bot.sandbox.world import World
 from bot.services.crashpoints import KILLED
-from bot.services.desk import FencedError
 from bot.services.jobs import MemoryJob
 from tests.actions.conftest import config_of, make_context
 from tests.conftest import ROOT

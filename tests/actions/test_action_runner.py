@@ -13,12 +13,11 @@ from pydantic import Field, SecretStr
 from bot.actions.registry import load_actions
 from bot.actions.runner import execute, parse_params, preview
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec, NoParams
-from bot.domain.errors import ConflictError, MusterError, NotConfiguredError, TemporaryError, UserError
+from bot.domain.errors import ConflictError, FencedError, MusterError, NotConfiguredError, TemporaryError, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.config import ProviderConfig
 from bot.providers.faults import Refused, Unanswered
 from bot.providers.table import Providers
-from bot.services.desk import FencedError
 
 SECRET = "a-token-without-a-telling-shape"
 

@@ -9,6 +9,7 @@ from bot.domain.commands import BreakGlass, ChangeStatus, ConfirmRun, RecordPrev
 from bot.domain.errors import ForbiddenError, UserError
 from bot.domain.facts import Status
 from bot.domain.outcome import Outcome, Preview, Risk, State
+from bot.domain.room import desired_room
 from tests.domain.story import Story
 
 ON = Outcome(state=State.OK, summary="The bypass is on")
@@ -47,6 +48,15 @@ def test_what_stays_on_behind_an_incident_that_is_over_calls_people(story: Story
     assert story.incident.status is Status.INVESTIGATING
     assert any(":page:revert-r1:" in task for task in story.tasks)
     assert TASK in story.tasks
+
+
+def test_the_room_stays_open_as_long_as_something_is_on(story: Story) -> None:
+    """Where “could not be taken back” is said, and the button to turn it off is, must not be archived with “not an incident”."""
+    story.do(ChangeStatus(status=Status.FALSE_POSITIVE), by="U1", after_s=60)
+    assert not desired_room(story.incident).archived
+    off = Outcome(state=State.OK, summary="It was seen off")
+    story.do(RecordRevert(run_id="r1", outcome=off), by="muster", after_s=30, settling=TASK)
+    assert desired_room(story.incident).archived
 
 
 def test_the_reopening_takes_no_key_that_another_incident_may_hold(story: Story) -> None:

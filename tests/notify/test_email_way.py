@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError, UnknownOutcome
+from bot.domain.errors import ConfigError, FencedError, MusterError, PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.escalation import Contact, Way
 from bot.notify.email import EmailWay, message_of
 from bot.providers.http import tls_context
 from bot.providers.mail_text import message_id_of
 from bot.providers.smtp import MailClient, parse_server
-from bot.services.desk import FencedError
 from bot.services.ports import Accepted, Followed, Lease
 from tests.notify.conftest import CONTACT, summons
 from tests.notify.mail_server import END, GREETING, FaultyMailServer

@@ -11,12 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bot.domain.errors import PermanentError, UnknownOutcome
+from bot.domain.errors import FencedError, PermanentError, UnknownOutcome
 from bot.domain.escalation import Contact, Way
 from bot.notify.pagerduty import PagerDutyWay, trigger_of
 from bot.providers.pagerduty import PagerDutyEvents, PagerDutyRest
 from bot.providers.table import Providers
-from bot.services.desk import FencedError
 from bot.services.ports import Accepted, Followed, Lease
 from tests.notify.conftest import CONTACT, Vendor, config, summons
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
+from bot.domain.errors import FencedError, PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.escalation import Contact, Way
 from bot.notify.phone import PhoneWay
 from bot.notify.sms import SmsWay, text_of
@@ -17,7 +17,6 @@ from bot.notify.twilio import References
 from bot.notify.twiml import call_twiml
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
-from bot.services.desk import FencedError
 from bot.services.ports import Accepted, Followed, Lease, Summons
 from tests.notify.conftest import CONTACT, FROM, TO, Vendor, config, summons
 

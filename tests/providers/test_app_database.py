@@ -16,11 +16,10 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bot.domain.errors import ConfigError, UserError
+from bot.domain.errors import ConfigError, FencedError, UserError
 from bot.providers.app_database import AppDatabase, Layout, Table, Written
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.http import guarded
-from bot.services.desk import FencedError
 from tests.conftest import ROOT
 from tests.support.postgres import USERS, Database
 

@@ -419,3 +419,28 @@ async def test_an_approval_is_not_carried_out_hours_later(
     assert performed.command.outcome.state is State.FAILING
     assert "approved too long ago" in performed.command.outcome.summary
     assert world.ledger == []
+
+
+async def test_not_an_incident_with_something_left_on_is_one_again(unstarted: Stage, tmp_path: Path) -> None:
+    """The room stays, three failures open the incident again, and whoever is on call is called."""
+    stage: RunStage = staged_machine(unstarted, tmp_path)
+    await stage.start()
+    room = await stage.fire()
+    await stage.ask(room, "bypass")
+    shown = await stage.sees(room.name, "What would happen")
+    await stage.click("oncall", room.name, shown, "confirm_run")
+    await stage.sees(room.name, "is ON")
+    stage.machine.can_revert = False
+    incident = await stage.incident()
+    await stage.muster.desk.handle(incident.id, ChangeStatus(status=Status.FALSE_POSITIVE), by="U0DEVELOPER")
+    for failures in (1, 2, 3):
+        now = await stage.muster.desk.wait_until(incident.id, lambda now: now.runs["r1"].revert_failures >= failures, most_s=5)  # noqa: B023
+        assert now.runs["r1"].revert_failures == failures
+        await stage.advance(31)
+    await stage.sees(room.name, "could not be taken back")
+    called = await stage.muster.desk.wait_until(
+        incident.id, lambda now: any(page.key == "revert-r1" and not page.failure for page in now.pages), most_s=5
+    )
+    assert called.status is Status.INVESTIGATING
+    assert any(page.key == "revert-r1" and "U0ONCALL" in page.user_ids for page in called.pages)
+    assert not called.archived

@@ -21,7 +21,7 @@ from bot.domain.commands import (
     TickStep,
     UntickStep,
 )
-from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
+from bot.domain.errors import FencedError, PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.facts import Origin, PageFailed, Role, Status
 from bot.domain.incident import Incident, Moment, News
 from bot.domain.room import MENTION_AFTER_S, RoomMessage, RoomRecord, SentMessage, desired_room
@@ -30,7 +30,7 @@ from bot.domain.tasks import TaskKind
 from bot.domain.timeline import MUSTER
 from bot.sandbox.models import BOT_USER_ID, Channel, Json
 from bot.sandbox.server import Sandbox
-from bot.services.desk import Desk, FencedError
+from bot.services.desk import Desk
 from bot.services.ports import Settlement, Task
 from bot.services.worker import Performed
 from bot.slack.blocks.messages import draw

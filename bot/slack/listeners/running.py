@@ -27,9 +27,9 @@ from bot.domain.commands import (
 )
 from bot.domain.errors import ForbiddenError, UserError
 from bot.domain.incident import Incident
-from bot.domain.outcome import Risk
+from bot.domain.outcome import UNDO_PREFIX, Risk
 from bot.domain.policy import NEEDED_FOR, Permission
-from bot.domain.run import UNDO_PREFIX, Run
+from bot.domain.run import Run
 from bot.domain.runbook import Step
 from bot.domain.service import find_unset
 from bot.domain.text import REASON_MAX_CHARS, clean
