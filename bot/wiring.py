@@ -167,6 +167,7 @@ class Actions:
             requested_by=run.requested.by if run else "",
             confirmed_by=run.confirmed.by if run and run.confirmed else "",
             accounts=tuple(incident.accounts),
+            most_accounts=self._desk.catalog.policy.most_accounts,
             protected=frozenset(self._desk.catalog.policy.protected_accounts),
         )
         return ActionContext(

@@ -386,7 +386,8 @@ def _outcome(params: EverywhereParams, book: _Book, halt: tuple[str, str] | None
 def _verdict(book: _Book, ends: Counter[End], halt: tuple[str, str] | None, *, done: str) -> tuple[State, str, str, str]:
     """(state, value, summary, remedy)."""
     why, remedy = halt or ("", "")
-    if not book.users and not book.left:
+    is_nobody = all(word_of(how) == "missing" for how in book.users.values())
+    if is_nobody and not book.left:
         return State.FAILING, "nobody found", f"Nobody was found, so nothing was done{': ' if why else ''}{why}", remedy
     if ends["active"]:
         again = "Run it again; when sessions keep coming back, ban the users"

@@ -227,6 +227,14 @@ class Sweep:
             cursor = str(notes.get("cursor") or "")
             while cursor := await self._queue_page(cursor):
                 await self._report(f"{await self._left()} users found so far", now=False)
+        most = self._context.run.most_accounts
+        found = await self._left()
+        if most and found > most:  # more than when it was shown
+            self._caller.halt = (
+                f"{found} users are meant by now, and one action may hit {most}, so nobody was signed out",
+                "take fewer, or raise most_accounts in policy.yml",
+            )
+            return
         await self._book(lambda: self._job.save({"listed": True}))
 
     async def _queue_named(self, user_ids: Sequence[str]) -> None:

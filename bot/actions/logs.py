@@ -19,7 +19,7 @@ from bot.actions.vercel_serving import deployment_line, project_of
 from bot.domain.errors import MusterError
 from bot.domain.outcome import Outcome, Risk, State
 from bot.domain.text import clean
-from bot.providers.clerk import USER_ID_PATTERN, Session
+from bot.providers.clerk import MAX_LIMIT, USER_ID_PATTERN, Session
 from bot.providers.config import VERCEL_TOKEN
 from bot.providers.foreign import moment_of, redact
 
@@ -89,7 +89,10 @@ async def preserve(params: PreserveParams, context: ActionContext) -> Outcome:
         state=State.UNKNOWN if missing or not parts else State.OK,
         value="saved in part" if missing else "saved" if parts else "nothing to save",
         summary=f"Saved: {counted}" + (f". Not saved: {'; '.join(missing)}" if missing else ""),
-        details=(f"SHA-256 of the file: {digest}", *(f"{part.title}: {part.missing or part.counted}" for part in parts)),
+        details=(
+            f"SHA-256 of what was saved (the file in Slack has a head above it): {digest}",
+            *(f"{part.title}: {part.missing or part.counted}" for part in parts),
+        ),
         remedy="Save by hand what is missing, before the sessions are revoked and the logs are gone" if missing else "",
         facts={"sha256": digest, "characters": len(text), "missing": len(missing)},
         report=text,
@@ -146,7 +149,8 @@ async def _sessions(params: PreserveParams, context: ActionContext) -> _Part | N
                 recent = await clerk.list_sessions(user_id)
             except MusterError as error:
                 return (), f"sessions of {user_id} ({error})"
-        return (*live.sessions, *recent), "" if live.complete else f"sessions of {user_id} (more than could be read)"
+        is_whole = live.complete and len(recent) < MAX_LIMIT
+        return (*live.sessions, *recent), "" if is_whole else f"sessions of {user_id} (more than could be read)"
 
     read_all = await asyncio.gather(*(read(user_id) for user_id in wanted))
     found = {session.id: session for sessions, _ in read_all for session in sessions}

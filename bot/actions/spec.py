@@ -71,6 +71,8 @@ class RunFacts:
     confirmed_by: str = ""
     accounts: tuple[str, ...] = ()
     """The ids of the accounts that the incident says are affected."""
+    most_accounts: int = 0
+    """The most accounts that one action may hit, also when there are more by the time it runs; 0: nobody said."""
     protected: frozenset[str] = frozenset()
     """The accounts that no action may hit."""
 

@@ -143,8 +143,9 @@ async def list_deployments(params: DeploymentsParams, context: ActionContext) ->
     recent = [one for one in found if (one.created_at or 0) >= since_ms]
     shown = recent or [one for one in found if one.id == serving] or list(found[:1])
     variables, unseen = await _changed_variables(production, since_ms)
+    is_known = variables is not None and not unseen
     details = [deployment_line(one, serving) for one in shown]
-    details += variables or [f"No variable of the project was changed in the last {params.hours} h"]
+    details += variables or ([f"No variable of the project was changed in the last {params.hours} h"] if is_known else [])
     details += unseen
     if len(found) == MOST_DEPLOYMENTS and len(recent) == len(found):
         details.append(f"There may be more than the {MOST_DEPLOYMENTS} newest ones")
@@ -152,23 +153,26 @@ async def list_deployments(params: DeploymentsParams, context: ActionContext) ->
         details.append("Production is pinned (after a rollback): new deployments do not serve until one is promoted")
     current = next((one for one in found if one.id == serving), None)
     serves = f"{short(current)} of {moment_of(current.created_at)} serves" if current else f"{serving or 'nothing known'} serves"
-    facts: Facts = {"deployments": len(recent), "serving": serving, "changed_variables": len(variables)}
+    changed = len(variables) if variables is not None else None
+    facts: Facts = {"deployments": len(recent), "serving": serving, "changed_variables": changed}
+    said = counted(changed, "changed variable") if changed is not None else "an unknown number of changed variables"
+    at_least = "at least " if changed is not None and not is_known else ""
     return Outcome(
-        state=State.OK,
+        state=State.OK if is_known else State.UNKNOWN,
         value=f"{len(recent)} in {params.hours} h",
-        summary=f"{counted(len(recent), 'production deployment')} and {counted(len(variables), 'changed variable')} "
-        f"in the last {params.hours} h; {serves}",
+        summary=f"{counted(len(recent), 'production deployment')} and {at_least}{said} in the last {params.hours} h; {serves}",
         details=tuple(details),
         facts=facts,
     )
 
 
-async def _changed_variables(production: Production, since_ms: int) -> tuple[list[str], list[str]]:
-    """(lines of what changed since, newest first, what could not be seen). Names and moments, never a value."""
+async def _changed_variables(production: Production, since_ms: int) -> tuple[list[str] | None, list[str]]:
+    """(lines of what changed since, newest first; None when nothing could be read; what could not be seen). Names and moments,
+    never a value."""
     try:
         listing = await production.vercel.list_env(production.project.id)
     except (PermanentError, TemporaryError):
-        return [], ["Whether a variable was changed could not be read"]
+        return None, ["Whether a variable was changed could not be read"]
     changed = [one for one in listing.variables if (one.updated_at or 0) >= since_ms]
     changed.sort(key=lambda one: one.updated_at or 0, reverse=True)
     lines = [
@@ -176,8 +180,9 @@ async def _changed_variables(production: Production, since_ms: int) -> tuple[lis
         f"{moment_of(one.updated_at)}"
         for one in changed
     ]
-    hidden = f"{listing.hidden_production} production variables are hidden from this token"
-    return lines, [hidden] if listing.hidden_production else []
+    unseen = [f"{listing.hidden_production} production variables are hidden from this token"] if listing.hidden_production else []
+    unseen += [] if listing.complete else ["the list of variables is longer than could be read"]
+    return lines, unseen
 
 
 # -- rollback and promotion -----------------------------------------------------------------------------------------

@@ -250,6 +250,25 @@ async def test_everyone_but_who_is_left_alone(world: World, context: ActionConte
     assert outcome.accounts == ()
 
 
+async def test_more_than_one_action_may_hit_by_the_time_it_runs(world: World, context: ActionContext) -> None:
+    """Three were shown, forty signed up since: nobody is signed out, and the sentence says what to do."""
+    populate(world, 40)
+    before = sorted(live(world))
+    outcome = await revoke(of_run(context, most_accounts=39), everyone=True)
+    assert outcome.state is State.FAILING
+    assert "40 users are meant by now, and one action may hit 39" in outcome.summary
+    assert "most_accounts" in outcome.remedy
+    assert (sorted(live(world)), revocations(world)) == (before, [])
+    assert (await revoke(of_run(context, most_accounts=40), everyone=True)).state is State.OK
+
+
+async def test_users_who_are_all_gone_are_no_success(world: World, context: ActionContext) -> None:
+    """Deleted, or never there: nobody was signed out, which may not be what was meant."""
+    outcome = await revoke(of_run(context), user_ids=["user_2gone", "user_2never"])
+    assert (outcome.state, outcome.value) == (State.FAILING, "nobody found")
+    assert revocations(world) == []
+
+
 async def test_a_query(world: World, context: ActionContext) -> None:
     """Whoever it finds, and nobody else."""
     outcome = await revoke(of_run(context), query="2many@sandbox")

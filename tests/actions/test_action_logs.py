@@ -129,6 +129,14 @@ async def test_more_accounts_than_are_read(incident: ActionContext, monkeypatch:
     assert "sessions of 1 more accounts" in outcome.summary
 
 
+async def test_more_sessions_than_a_page_are_said(incident: ActionContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not read is not saved: never green."""
+    monkeypatch.setattr(logs, "MAX_LIMIT", 7)
+    outcome = await preserve(incident, user_ids=["user_2demo"])
+    assert outcome.state is State.UNKNOWN
+    assert "sessions of user_2demo (more than could be read)" in outcome.summary
+
+
 async def test_a_file_that_would_be_too_long_is_cut_and_said_to_be(
     incident: ActionContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,11 @@ async def test_nothing_lately(ground: Ground) -> None:
 async def test_variables_that_cannot_be_read_are_said(ground: Ground) -> None:
     """Hidden is not unchanged."""
     ground.world.set("vercel_env", "hidden")
-    assert "hidden from this token" in (await ground.run("vercel.deployments")).details[-1]
+    outcome = await ground.run("vercel.deployments")
+    assert outcome.state is State.UNKNOWN
+    assert "hidden from this token" in outcome.details[-1]
+    assert not any("No variable" in line for line in outcome.details)
+    assert "at least" in outcome.summary
 
 
 async def test_rollback_shows_both_and_goes_there(ground: Ground) -> None:

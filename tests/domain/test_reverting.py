@@ -145,3 +145,16 @@ def test_resolving_closes_what_was_opened_for_it(story: Story) -> None:
     story.do(RecordRevert(run_id="r1", outcome=OFF), by="muster", settling=TASK)
     story.do(ChangeStatus(status=Status.RESOLVED), by="U1")
     story.do(ChangeStatus(status=Status.CLOSED), by="U1")
+
+
+def test_what_is_on_is_not_turned_on_a_second_time(story: Story) -> None:
+    """The end of the first one would end the second one too, which says another time."""
+    from dataclasses import replace
+
+    story.do(RecordRun(run_id="r1", outcome=ON), by="muster")
+    for again in (REQUEST, replace(REQUEST, step_id="lock")):
+        with pytest.raises(UserError, match=r"is on already|does not run this action"):
+            story.do(again, by="U1")
+    story.do(RecordRevert(run_id="r1", outcome=OFF), by="muster", after_s=3600, settling=TASK)
+    story.do(REQUEST, by="U1")
+    assert "r2" in story.incident.runs
