@@ -18,7 +18,7 @@ from bot.actions.spec import ActionContext, ActionSpec, RunFacts, no_pace, no_pr
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.escalation import PagerDutyOnCall, Way
 from bot.domain.incident import Incident
-from bot.domain.outcome import UNDO_PREFIX, Outcome, Preview
+from bot.domain.outcome import Outcome, Preview
 from bot.domain.run import Run
 from bot.domain.tasks import TaskKind
 from bot.domain.timeline import dump_entry
@@ -147,11 +147,7 @@ class Actions:
 
     def undo_params(self, run: Run) -> dict[str, Any]:
         """See ``bot.services.ports.ActionRunner``."""
-        facts = run.outcome.facts if run.outcome else {}
-        found = {
-            name: facts.get(f"{UNDO_PREFIX}{name}", run.params.get(name)) for name in self._spec(run.undo).params.model_fields
-        }
-        return {name: value for name, value in found.items() if value is not None}
+        return run.undo_params(self._spec(run.undo).params.model_fields)
 
     def _context(self, assignment: Assignment) -> ActionContext:
         incident, run = assignment.incident, assignment.run

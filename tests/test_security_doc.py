@@ -13,7 +13,7 @@ from bot.storage import keys
 from tests.conftest import ROOT
 
 DOCUMENT = (ROOT / "docs" / "security.md").read_text("utf-8")
-NUMBERS = (*range(1, 48), *range(64, 76))
+NUMBERS = tuple(range(1, 76))
 ROW = re.compile(r"^\| (\d+(?:, \d+)*) \| (.+?) \| (.+?) \| `(tests/\S+\.py)::(\w+)` \|$")
 NOT_YET = re.compile(r"^- (\d+(?:, \d+)*): \S")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.domain.facts import Moment
-from bot.domain.outcome import Outcome, Preview, Risk
+from bot.domain.outcome import UNDO_PREFIX, Outcome, Preview, Risk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,12 @@ class Run:
     def needs_second(self) -> bool:
         """Whoever asked cannot confirm it."""
         return self.risk is Risk.DESTRUCTIVE
+
+    def undo_params(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those parameters of the action that takes it back (``names``) that are known from this run: its facts go first."""
+        facts = self.outcome.facts if self.outcome else {}
+        found = {name: facts.get(f"{UNDO_PREFIX}{name}", self.params.get(name)) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def reverts_at(self) -> datetime | None:

@@ -27,7 +27,7 @@ from bot.domain.commands import (
 )
 from bot.domain.errors import ForbiddenError, UserError
 from bot.domain.incident import Incident
-from bot.domain.outcome import UNDO_PREFIX, Risk
+from bot.domain.outcome import Risk
 from bot.domain.policy import NEEDED_FOR, Permission
 from bot.domain.run import Run
 from bot.domain.runbook import Step
@@ -88,10 +88,7 @@ async def _undo(tools: Tools, pressed: Click) -> None:
     undo = tools.actions.get(run.undo)
     if undo is None:
         raise UserError(f"This version of Muster cannot take back “{run.title}”; do it by hand.")
-    facts = run.outcome.facts if run.outcome else {}
-    found = {name: facts.get(f"{UNDO_PREFIX}{name}", run.params.get(name)) for name in undo.params.model_fields}
-    params = {name: value for name, value in found.items() if value is not None}
-    await _ask(tools, pressed, incident, run, undo.name, params, undoes=run.id)
+    await _ask(tools, pressed, incident, run, undo.name, run.undo_params(undo.params.model_fields), undoes=run.id)
 
 
 async def _ask(
