@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 
 from bot.actions.registry import load_actions
 from bot.domain.catalog import Catalog
@@ -51,6 +52,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped although MUSTER_REQUIRE_ALL is set: {report.longrepr}"
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """What one test says about logging (a command of the terminal, run in this process) is not said to the next one."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,12 @@ Ended = Literal["", "paused", "rang", "over"]
 
 
 class Night:
-    """``ringing`` tells which phones ring now. One that rang already when the night was started does not stop it."""
+    """``calls`` tells of all calls so far: a new one stops the night, also one that would have rung out within the next step."""
 
-    def __init__(
-        self, clock: SandboxClock, feed: Feed, ringing: Callable[[], Collection[str]], *, pace_s: float = PACE_S
-    ) -> None:
+    def __init__(self, clock: SandboxClock, feed: Feed, calls: Callable[[], Collection[str]], *, pace_s: float = PACE_S) -> None:
         self._clock = clock
         self._feed = feed
-        self._ringing = ringing
+        self._calls = calls
         self._task: asyncio.Task[None] | None = None
         self.pace_s = pace_s
         self.left_s = LENGTH_S
@@ -49,8 +47,8 @@ class Night:
         if self.left_s <= 0:
             self.left_s = LENGTH_S
         self.ended = ""
-        rang_before = frozenset(self._ringing())
-        self._task = asyncio.create_task(self._play(rang_before, stop_when_ringing=stop_when_ringing), name="night")
+        called_before = frozenset(self._calls())
+        self._task = asyncio.create_task(self._play(called_before, stop_when_ringing=stop_when_ringing), name="night")
         self._tell()
 
     async def stop(self) -> None:
@@ -62,9 +60,9 @@ class Night:
             self.ended = "paused"
             self._tell()
 
-    async def _play(self, rang_before: frozenset[str], *, stop_when_ringing: bool) -> None:
+    async def _play(self, called_before: frozenset[str], *, stop_when_ringing: bool) -> None:
         while self.left_s > 0:
-            if stop_when_ringing and not rang_before.issuperset(self._ringing()):
+            if stop_when_ringing and not called_before.issuperset(self._calls()):
                 self._end("rang")
                 return
             step_s = min(STEP_S, self.left_s)

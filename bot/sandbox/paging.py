@@ -39,9 +39,9 @@ class PagingDesk:
         if self._world is not None:
             await self._world.stop()
 
-    def ringing(self) -> list[str]:
-        """The sids of the calls that ring or are about to."""
-        return [] if self._world is None else [call.sid for call in self._world.twilio.ringing()]
+    def calls(self) -> list[str]:
+        """The sids of all calls so far."""
+        return [] if self._world is None else list(self._world.twilio.calls)
 
     def snapshot(self) -> Json | None:
         """Everything as it is now, the newest last; None when there is nothing to show it of."""

@@ -107,7 +107,7 @@ class Sandbox:
         self.phone_book: dict[str, str] = {}
         """Names for the page, by telephone number or mail address."""
         self._paging = PagingDesk(world, self.clock, self.feed, self.phone_book)
-        self.night = Night(self.clock, self.feed, self._paging.ringing)
+        self.night = Night(self.clock, self.feed, self._paging.calls)
         self._ledger = Ledger(self.feed, world.ledger if world is not None else (), self.clock)
         self._tokens = Tokens(bot_token, app_token)
         self.socket_hub = SocketHub(self.feed, patience_s=ack_timeout_s, ping_s=ping_s)

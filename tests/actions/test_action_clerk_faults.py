@@ -26,6 +26,7 @@ PARAMS: dict[str, Any] = {
     "user_ids": ["user_2demo"],
     "identifier": "a@b.example",
     "rules_enabled": False,
+    "before": "0badc0de",
 }
 ACTIONS = {spec.name: spec for spec in clerk_actions() if spec.name not in ("clerk.status", "clerk.webhook_probe")}
 """Those that ask Clerk's Backend API."""
