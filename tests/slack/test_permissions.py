@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -128,12 +128,15 @@ class Ground:
 
 
 @pytest.fixture
-async def ground(store: RedisStore, clock: MovingClock, catalog: Catalog, sandbox: Sandbox, slack: SlackApi) -> Ground:
+async def ground(
+    store: RedisStore, clock: MovingClock, catalog: Catalog, sandbox: Sandbox, slack: SlackApi
+) -> AsyncIterator[Ground]:
     """See ``Ground``."""
     made = Ground(store, Desk(store=store, clock=clock, catalog=catalog), sandbox, slack)
     await made.people.warm()
     await made.open()
-    return made
+    yield made
+    await made.notes()  # nothing goes on behind the test
 
 
 # -- who somebody is -----------------------------------------------------------------------------------------------
