@@ -307,6 +307,9 @@ class Settings(BaseSettings):
     statuspage_api_url: WebUrl = "https://api.statuspage.io"
     """Base URL of Statuspage's API, with or without /v1. Default: Atlassian's own."""
 
+    statuspage_page_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Id of the page that is written on; its address in Statuspage's administration has it. Unset: none is changed."""
+
     prometheus_url: WebUrl | None = None
     """Prometheus that diagnostics query. Unset: they say so; there is no address worth guessing."""
 

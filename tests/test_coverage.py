@@ -105,7 +105,6 @@ def test_no_command_of_the_clerk_pack_is_missing(seed: str) -> None:
 
 
 MAY_BE_GUIDED = {
-    "clerk-auth-outage/notify-users": "the status page is the user's own",
     "clerk-auth-outage/review": "people hold it",
     "clerk-security-incident/reset-keys": "keys change in the Dashboard only",
     "clerk-webhook-failure/gap": "failed deliveries stand in the Dashboard only",

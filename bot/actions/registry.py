@@ -13,6 +13,7 @@ from bot.actions.email import email_actions
 from bot.actions.http import http_actions
 from bot.actions.logs import log_actions
 from bot.actions.spec import ActionSpec
+from bot.actions.statuspage import statuspage_actions
 from bot.actions.vercel import vercel_actions
 from bot.domain.errors import ConfigError
 
@@ -27,6 +28,7 @@ def load_actions() -> Mapping[str, ActionSpec]:
             *email_actions(),
             *http_actions(),
             *log_actions(),
+            *statuspage_actions(),
             *vercel_actions(),
             *bypass_actions(),
         )

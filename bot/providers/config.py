@@ -31,6 +31,9 @@ DATABASE_URL = "DATABASE_URL"
 APPLICATION_SWITCH_URL = "APPLICATION_SWITCH_URL"
 APPLICATION_SWITCH_TOKEN = "APPLICATION_SWITCH_TOKEN"  # noqa: S105
 MUSTER_DATA_DIR = "MUSTER_DATA_DIR"
+STATUSPAGE_API_KEY = "STATUSPAGE_API_KEY"
+STATUSPAGE_API_URL = "STATUSPAGE_API_URL"
+STATUSPAGE_PAGE_ID = "STATUSPAGE_PAGE_ID"
 SMTP_URL = "SMTP_URL"
 SMTP_FROM = "SMTP_FROM"
 
@@ -70,6 +73,12 @@ class ProviderConfig(BaseModel):
     twilio_from: str | None = None
     """The number that calls and texts come from, in E.164 form."""
     twilio_api_url: str = "https://api.twilio.com"
+
+    statuspage_api_key: SecretStr | None = None
+    statuspage_api_url: str = "https://api.statuspage.io"
+    """With or without ``/v1``."""
+    statuspage_page_id: str | None = None
+    """The user's own public page."""
 
     database_url: SecretStr | None = None
     """The application's PostgreSQL."""

@@ -25,6 +25,8 @@ from bot.providers.config import (
     PAGERDUTY_API_TOKEN,
     PAGERDUTY_ROUTING_KEY,
     SMTP_URL,
+    STATUSPAGE_API_KEY,
+    STATUSPAGE_PAGE_ID,
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
     VERCEL_TOKEN,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # imported when they are configured: an idle process without 
     from bot.providers.application import ApplicationSwitch
     from bot.providers.pagerduty import PagerDutyEvents, PagerDutyRest
     from bot.providers.smtp import MailClient
+    from bot.providers.statuspage import StatuspageClient
     from bot.providers.twilio import TwilioClient
 
 
@@ -60,6 +63,7 @@ class Providers:
         self._pagerduty_rest: PagerDutyRest | None = None
         self._twilio: TwilioClient | None = None
         self._application_switch: ApplicationSwitch | None = None
+        self._statuspage: StatuspageClient | None = None
         self._status_pages: dict[str, StatusPageClient] = {}
 
     def clerk(self) -> ClerkClient:
@@ -161,6 +165,17 @@ class Providers:
             self._application_switch = ApplicationSwitch(url or "", token)
         return self._application_switch
 
+    def statuspage(self) -> StatuspageClient:
+        """The user's own page, to write on. Raises: NotConfiguredError without STATUSPAGE_API_KEY and STATUSPAGE_PAGE_ID."""
+        if self._statuspage is None:
+            page_id = self.config.statuspage_page_id
+            unset = STATUSPAGE_API_KEY if page_id else STATUSPAGE_PAGE_ID
+            api_key = _needed(self.config.statuspage_api_key if page_id else None, "Statuspage", unset)
+            from bot.providers.statuspage import StatuspageClient
+
+            self._statuspage = StatuspageClient(api_key, page_id or "", api_url=self.config.statuspage_api_url)
+        return self._statuspage
+
     def _unset_of_twilio(self) -> str:
         return TWILIO_AUTH_TOKEN if self.config.twilio_account_sid else TWILIO_ACCOUNT_SID
 
@@ -176,12 +191,13 @@ class Providers:
             self._pagerduty_rest,
             self._twilio,
             self._application_switch,
+            self._statuspage,
             *self._status_pages.values(),
         ]
         self._clerk = self._vercel = self._health = None
         self._clerk_frontend = self._clerk_webhook = None
         self._pagerduty_events = self._pagerduty_rest = self._twilio = None
-        self._application_switch = None
+        self._application_switch = self._statuspage = None
         self._status_pages = {}
         for client in clients:
             if client is not None:

@@ -30,6 +30,7 @@ from bot.terminal.doctor_providers import (
     check_clerk,
     check_database,
     check_health,
+    check_own_page,
     check_status_page,
     check_switch,
     check_vercel,
@@ -145,12 +146,14 @@ def _way_checks(settings: Settings, providers: Providers) -> list[_Check]:
 
 def _provider_checks(providers: Providers, specs: Mapping[str, ActionSpec], catalog: Catalog | None) -> list[_Check]:
     switch = ("APPLICATION_SWITCH_URL", "APPLICATION_SWITCH_TOKEN")
+    own_page = ("STATUSPAGE_API_KEY", "STATUSPAGE_API_URL", "STATUSPAGE_PAGE_ID")
     vercel = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_TEAM_ID", "VERCEL_PROJECT")
     checks = [
         _Check("Clerk", lambda: check_clerk(providers, specs, catalog), ("CLERK_SECRET_KEY", "CLERK_API_URL")),
         _Check("Clerk status page", lambda: check_status_page(providers, specs), ("CLERK_STATUS_URL",)),
         _Check("Vercel", lambda: check_vercel(providers, specs, catalog), vercel),
         _Check("application database", lambda: check_database(providers, specs, catalog), ("DATABASE_URL",)),
+        _Check("your status page", lambda: check_own_page(providers, specs, catalog), own_page),
         _Check("webhook switch", lambda: check_switch(providers, specs, catalog), switch),
     ]
     if catalog is not None:

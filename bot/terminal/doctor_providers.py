@@ -12,7 +12,15 @@ from bot.domain.errors import MusterError, TemporaryError
 from bot.domain.outcome import State
 from bot.domain.runbook import Diagnostic, Runbook, Step
 from bot.domain.service import find_unset
-from bot.providers.config import APPLICATION_SWITCH_URL, CLERK_SECRET_KEY, DATABASE_URL, VERCEL_PROJECT, VERCEL_TOKEN
+from bot.providers.config import (
+    APPLICATION_SWITCH_URL,
+    CLERK_SECRET_KEY,
+    DATABASE_URL,
+    STATUSPAGE_API_KEY,
+    STATUSPAGE_PAGE_ID,
+    VERCEL_PROJECT,
+    VERCEL_TOKEN,
+)
 from bot.providers.table import Providers
 from bot.settings import Settings
 from bot.terminal.findings import Finding, from_error, ok, warn
@@ -22,12 +30,12 @@ if TYPE_CHECKING:  # psycopg is imported where there is a database
 
 DATABASE: Final = "application database"
 SWITCH: Final = "webhook switch"
+OWN_PAGE: Final = "your status page"
 HEALTH: Final = "http.health"
 STATUS: Final = "clerk.status"
 
 UNUSED: Mapping[str, str] = {
     "muster_alerts_token": "alerts are not taken",
-    "statuspage_api_key": "no status page is changed",
     "prometheus_url": "no metrics are read",
     "kubeconfig": "no cluster is looked at",
     "authos_token": "AuthOS is not asked",
@@ -106,6 +114,21 @@ async def check_switch(providers: Providers, specs: Mapping[str, ActionSpec], ca
     if state.paused:
         return [warn(SWITCH, "the application's webhooks are paused", "resume them when no incident needs it any more")]
     return [ok(SWITCH, "says that webhooks are taken")]
+
+
+async def check_own_page(providers: Providers, specs: Mapping[str, ActionSpec], catalog: Catalog | None) -> list[Finding]:
+    """The page that the public reads: may its incidents be read? Nothing is written."""
+    config = providers.config
+    if config.statuspage_api_key is None and config.statuspage_page_id is None:
+        return [_not_configured(OWN_PAGE, STATUSPAGE_API_KEY, specs, catalog)]
+    if config.statuspage_api_key is None or config.statuspage_page_id is None:
+        unset = STATUSPAGE_PAGE_ID if config.statuspage_page_id is None else STATUSPAGE_API_KEY
+        return [warn(OWN_PAGE, "is half configured, so nothing was asked", f"set {unset}")]
+    try:
+        open_there = len(await providers.statuspage().unresolved())
+    except MusterError as error:
+        return _failed(OWN_PAGE, error)
+    return [ok(OWN_PAGE, f"accepts the key, with {open_there} open incidents, for {_what_it_is_for(STATUSPAGE_API_KEY, specs)}")]
 
 
 async def check_status_page(providers: Providers, specs: Mapping[str, ActionSpec]) -> list[Finding]:

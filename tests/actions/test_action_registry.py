@@ -43,6 +43,7 @@ def test_the_actions_of_this_version() -> None:
         "email.notify_users": "destructive",
         "http.health": "read",
         "logs.preserve": "read",
+        "statuspage.update": "destructive",
         "vercel.env": "read",
         "vercel.deployments": "read",
         "vercel.logs": "read",

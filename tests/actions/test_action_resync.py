@@ -29,6 +29,8 @@ from tests.actions.conftest import config_of, make_context
 from tests.conftest import ROOT
 from tests.support.postgres import USERS, Database
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = "clerk_id=id, email=email, first_name=first_name, last_name=last_name, updated_at=now"
 PARAMS = {"table": "users", "columns": COLUMNS}
 BORN_MS = 1_700_000_000_000

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.actions.registry import load_actions
 from bot.actions.runner import execute, preview
-from bot.actions.spec import ActionContext
+from bot.actions.spec import ActionContext, RunFacts
 from bot.domain.errors import MusterError
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
@@ -32,6 +32,7 @@ CANARIES = (
     "canary:hunter2CANARY",
 )
 TEXT = " ".join(("sk_live_CANARYother", *CANARIES[2:6], "postgres://canary:hunter2CANARY@db/app", "-----BEGIN KEY-----CANARYpem"))
+INCIDENT = "inc1"
 
 
 def answers(path: str) -> Any:
@@ -46,6 +47,11 @@ def answers(path: str) -> Any:
         return {"total_count": 1, "note": TEXT}
     if path.endswith("memberships"):
         return {"data": [{"role": TEXT, "organization": {"id": TEXT}, "public_user_data": {"user_id": TEXT}}], "total_count": 1}
+    if "/pages/" in path:
+        update = {"body": TEXT, "status": TEXT, "created_at": "2026-11-20T03:10:00Z"}
+        mine = {"muster": {"incident_id": INCIDENT}, TEXT: TEXT}
+        own = {"id": "a", "name": TEXT, "status": TEXT, "metadata": mine, "incident_updates": [update]}
+        return [own] if "/incidents" in path else {"id": "page1", "name": TEXT, "domain": TEXT}
     if path.endswith("/blocklist_identifiers"):
         return {"data": [{"id": "blid_a", "identifier": TEXT}], "total_count": 1}
     if path.endswith("/v1/users"):
@@ -128,6 +134,9 @@ async def test_no_canary_comes_out(case: str, serve: Any, caplog: pytest.LogCapt
         database_url=SecretStr("postgresql://canary:hunter2CANARY@127.0.0.1:1/app"),
         application_switch_url=url,
         application_switch_token=SecretStr(CANARIES[1]),
+        statuspage_api_key=SecretStr(CANARIES[1]),
+        statuspage_api_url=url,
+        statuspage_page_id="page1",
     )
     given: dict[str, Any] = {
         "user_id": "user_2demo",
@@ -140,6 +149,9 @@ async def test_no_canary_comes_out(case: str, serve: Any, caplog: pytest.LogCapt
         "app_url": url,
         "table": "users",
         "columns": "clerk_id=id, email=email",
+        "text": "Nobody can sign in.",
+        "status": "investigating",
+        "title": "Sign-in",
     }
 
     async def no_wait(_seconds: float) -> None:
@@ -148,7 +160,7 @@ async def test_no_canary_comes_out(case: str, serve: Any, caplog: pytest.LogCapt
     shown: list[str] = []
     with structlog.testing.capture_logs() as logs:
         async with Providers(config) as providers:
-            context = ActionContext(providers=providers, sleep=no_wait)
+            context = ActionContext(providers=providers, sleep=no_wait, run=RunFacts(incident_id=INCIDENT))
             for spec in load_actions().values():
                 params = {name: value for name, value in given.items() if name in spec.params.model_fields}
                 shown.append((await execute(spec, params, context)).model_dump_json())

@@ -264,7 +264,9 @@ class Stand:
     @contextlib.contextmanager
     def _failing(self, act: Act) -> Iterator[None]:
         """In it the provider of the action answers nothing but errors."""
-        switch = self.site.world.vercel.api if act.name.startswith("vercel.") else self.site.world.clerk.api
+        world = self.site.world
+        others = {"vercel": world.vercel.api, "statuspage": world.statuspage.api}
+        switch = others.get(act.name.partition(".")[0], world.clerk.api)
         switch.turn("error")
         try:
             yield

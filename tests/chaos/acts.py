@@ -35,6 +35,7 @@ Hold = Callable[[Ground], AbstractAsyncContextManager[Held]]
 USER = "user_2demo"
 MANY = ("user_2demo", "user_2quiet", "user_2many", "user_2pending", "user_2admin")
 ADDRESS = "stranger@example.com"
+PUBLIC = "Since 03:10 UTC nobody can sign in."
 BYPASS = "CLERK_EMERGENCY_BYPASS"
 SESSIONS = 7
 ASKED, ANSWERED = "effect.asked", "effect.answered"
@@ -113,6 +114,7 @@ def renew(site: Ground) -> None:
     vercel.live_id, vercel.auto_assign, vercel.last_alias_request = LIVE_ID, True, None
     vercel.serve_with({})
     site.world.application_data.paused_since = None
+    site.world.statuspage.incidents.clear()
     site.world.smtp.mails.clear()
     site.world.smtp.fault = None
 
@@ -186,6 +188,10 @@ def _is_told(site: Ground, outcome: Outcome) -> bool:
 
 def _mails(site: Ground, _rows: list[Row]) -> Counter[str]:
     return Counter(to for mail in site.world.smtp.mails for to in mail.recipients if to.endswith("@sandbox.example"))
+
+
+def _published(site: Ground, _rows: list[Row]) -> Counter[str]:
+    return Counter(site.world.statuspage.texts())
 
 
 def _deployments(site: Ground, _rows: list[Row]) -> Counter[str]:
@@ -408,6 +414,13 @@ TABLE: tuple[Act, ...] = (
         is_done=_is_told,
         things=_mails,
         holds={ASKED: _mails_on_their_way, ANSWERED: _mails_taken},
+    ),
+    Act(
+        name="statuspage.update",
+        idempotency="lookup",
+        params=lambda _: {"text": PUBLIC, "status": "investigating", "title": "Sign-in"},
+        is_done=lambda site, _: site.world.statuspage.texts() == [PUBLIC],
+        things=_published,
     ),
     Act(
         name="vercel.rollback",

@@ -17,6 +17,8 @@ import pytest
 from tests.chaos.ground import RedisServer, redis_server
 from tests.scenarios.conftest import Stage, said, staged
 
+pytestmark = pytest.mark.slow
+
 RECOVERED_S = 5.0
 ANSWERED_S = 3.0
 """Slack's patience; what is later than this, nobody reads."""

@@ -14,6 +14,8 @@ from tests.chaos.ground import Ground, Replica, ground
 from tests.chaos.replicas import card, drive, kinds, opened, rooms, started, ticks_in
 from tests.scenarios.conftest import said
 
+pytestmark = pytest.mark.slow
+
 LEASE_S = 2.0
 VISIBLE_S = 5.0
 CLICKS = 30

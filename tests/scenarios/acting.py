@@ -298,7 +298,7 @@ class RunStage(Stage):
         found = [one for one in self.messages(room.name) if re.search(rf"^{title}: ", str(one.get("text")))]
         return found[-1] if found else {}
 
-    async def says(self, room: Any, title: str, text: str, timeout_s: float = 5) -> dict[str, Any]:
+    async def says(self, room: Any, title: str, text: str, timeout_s: float = 15) -> dict[str, Any]:
         """The newest message of a run of this title, as soon as it shows ``text``."""
         await self.wait(lambda: text in said(self.of_run(room, title)), f"“{text}” of {title}", timeout_s)
         return self.of_run(room, title)

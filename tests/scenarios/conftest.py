@@ -22,6 +22,9 @@ from tests.contracts.payloads import faults_of
 Json = dict[str, Any]
 MANIFEST = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
 
+PATIENCE_S = 15.0
+"""So long something that must come is waited for: a shared machine may be many times slower than a quiet one."""
+
 
 class Stage:
     """A running bot in a workspace, and what one looks at. ``restart`` ends the bot and starts it again."""
@@ -51,7 +54,7 @@ class Stage:
         await self._stack.aclose()
         self._stack = AsyncExitStack()
 
-    async def wait(self, predicate: Callable[[], Any], what: str, timeout_s: float = 5) -> Any:
+    async def wait(self, predicate: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
         """The first true answer of ``predicate``, looked at whenever something changes in Slack or the world."""
         return await self.sandbox.wait_for(predicate, timeout_s=timeout_s, what=what)
 
@@ -81,7 +84,7 @@ class Stage:
         """The first message of a room."""
         return self.messages(channel)[0]
 
-    async def sees(self, channel: str, text: str, *, user: str | None = None, timeout_s: float = 5) -> Json:
+    async def sees(self, channel: str, text: str, *, user: str | None = None, timeout_s: float = PATIENCE_S) -> Json:
         """The newest message of a channel that shows ``text``, as soon as there is one."""
 
         def look() -> Json | None:

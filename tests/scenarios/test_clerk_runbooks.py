@@ -17,6 +17,8 @@ from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage, said
 from tests.support.postgres import USERS, Database
 
+pytestmark = pytest.mark.slow
+
 OUTAGE, SLOW, BREACH, WEBHOOKS = PACK = (
     "clerk-auth-outage",
     "clerk-performance-degradation",
@@ -183,6 +185,13 @@ READS: list[tuple[str, str, str, Form, str]] = [
 CHANGES: list[tuple[str, str, str, Form, str]] = [
     (OUTAGE, "bypass", "clerk-outage", {}, "CLERK_EMERGENCY_BYPASS"),
     (OUTAGE, "rollback", "application", {}, "dpl_sandbox3"),
+    (
+        OUTAGE,
+        "notify-users",
+        "clerk-outage",
+        {"text": "Nobody can\nsign in.", "status": "identified"},
+        "> Nobody can\n> sign in.",
+    ),
     (BREACH, "revoke", "", {"user_id": "user_2demo"}, "7 active sessions of user_2demo end"),
     (BREACH, "revoke-many", "", {"user_ids": "user_2demo"}, "user_2demo"),
     (BREACH, "lock", "", {"user_id": "user_2demo"}, "user_2demo is banned"),
@@ -268,11 +277,11 @@ async def ended(stage: Stage, run_id: str) -> Any:
 
 
 def changes_of(stage: Stage) -> list[str]:
-    """The calls that could change something at Clerk or Vercel."""
+    """The calls that could change something at Clerk, at Vercel or on the status page."""
     return [
         f"{call['method']} {call['path']}"
         for call in stage.world.ledger
-        if call["provider"] in ("clerk", "vercel") and call["method"] != "GET"
+        if call["provider"] in ("clerk", "vercel", "statuspage") and call["method"] != "GET"
     ]
 
 
@@ -309,6 +318,22 @@ async def test_a_breach_from_the_first_word_to_the_locked_account(stage: Stage) 
     back = await stage.sees(room.name, "user_2demo can sign in again")
     await stage.click("developer", room.name, back, "confirm_run")
     await stage.wait(lambda: stage.world.clerk.users["user_2demo"]["banned"] is False, "the ban lifted")
+
+
+async def test_the_public_is_told_what_two_people_have_read(stage: Stage) -> None:
+    """Not before the second of them approved it; then once, word for word, and nobody is mailed unasked."""
+    room = await opened(stage, WORDS[OUTAGE])
+    await stage.wait(lambda: "U0ONCALL" in room.members, "somebody to approve it")
+    text = "Nobody can sign in."
+    run = await asked(stage, room, "notify-users", "clerk-outage", {"text": text, "status": "investigating"})
+    preview = await stage.sees(room.name, "A new incident “Problems with signing in” is opened on Sandbox Status")
+    await stage.click("developer", room.name, preview, "confirm_run")
+    await stage.sees(room.name, "somebody else has to approve it", user="developer")
+    assert stage.world.statuspage.texts() == []
+    await stage.click("oncall", room.name, preview, "confirm_run")
+    run = await ended(stage, run.id)
+    assert run.outcome.state is State.OK, run.outcome
+    assert (stage.world.statuspage.texts(), stage.world.statuspage.mailed) == ([text], [])
 
 
 @pytest.fixture

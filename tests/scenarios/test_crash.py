@@ -22,6 +22,8 @@ from bot.storage.redis import RedisClock, RedisStore, connect
 from tests.process import BotProcess
 from tests.scenarios.conftest import Json, Stage, said, staged
 
+pytestmark = pytest.mark.slow
+
 LATENCY_S = 0.08
 LEASE_S = 2.1
 RECOVERY_S = 15.0

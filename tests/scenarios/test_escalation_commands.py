@@ -9,6 +9,8 @@ import pytest
 from bot.domain.incident import Incident
 from tests.scenarios.conftest import Stage, said
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 
 

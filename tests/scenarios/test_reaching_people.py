@@ -13,6 +13,8 @@ from bot.terminal.demo_people import PEOPLE, copy_runbooks
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage, said
 
+pytestmark = pytest.mark.slow
+
 ONCALL, LEAD, CTO = (PEOPLE[who].phone for who in ("on-call", "engineering-lead", "cto"))
 
 

@@ -16,6 +16,8 @@ from bot.slack.progress import EVERY_S
 from tests.scenarios.acting import RunStage, buttons, staged_machine, texts
 from tests.scenarios.conftest import Stage, said
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def stage(unstarted: Stage, tmp_path: Path) -> RunStage:

@@ -31,6 +31,8 @@ from tests.process import BotProcess
 from tests.scenarios import test_first_light as first_light
 from tests.scenarios.conftest import Stage, said, staged
 
+pytestmark = pytest.mark.slow
+
 APP_TOKEN = "xapp-1-A0SANDBOX-1-secret"
 QUICK = SocketTimes(hello_s=0.5, start_s=1.0, linger_s=5.0, stable_s=0.0, first_retry_s=0.02, longest_retry_s=0.1)
 WATCHFUL = replace(QUICK, silence_s=0.8)

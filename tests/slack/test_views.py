@@ -218,6 +218,20 @@ def test_the_accounts_of_the_incident_stand_in_the_form(contracts: Path) -> None
     assert blocks_of(view)["param:user_ids"]["element"]["initial_value"] == "user_1\nuser_2"
 
 
+def test_a_long_text_has_room_for_its_lines(contracts: Path) -> None:
+    """As much as the parameter takes, and no more than Slack does; a short one stays a line."""
+
+    class Texts(BaseModel):
+        short: str = Field(max_length=120)
+        long: str = Field(max_length=2_000)
+        endless: str = Field(max_length=20_000)
+
+    view = views.run_view("inc-1/a", "Texts", Texts, {}, None)
+    assert faults_of_view(view) == []
+    elements = [blocks_of(view)[f"param:{name}"]["element"] for name in Texts.model_fields]
+    assert [(one["multiline"], one["max_length"]) for one in elements] == [(False, 500), (True, 2_000), (True, 3_000)]
+
+
 def test_more_accounts_than_an_input_holds_are_taken_when_it_is_left_empty(contracts: Path) -> None:
     """How many is said; nothing is cut off in silence."""
     accounts = tuple(f"user_{number:027}" for number in range(500))

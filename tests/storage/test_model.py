@@ -23,6 +23,8 @@ from tests.storage.machine import STEPS, Played, StoreMachine
 from tests.storage.model import InvariantBroken
 from tests.storage.workspace import Server, serving
 
+pytestmark = pytest.mark.slow
+
 THOROUGH = bool(os.environ.get("CI") or os.environ.get("MUSTER_REQUIRE_ALL"))
 HISTORIES = 500 if THOROUGH else 150
 SEED = int(os.environ.get("MODEL_SEED") or (0 if THOROUGH else secrets.randbelow(1_000_000)))

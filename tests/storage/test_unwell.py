@@ -23,7 +23,10 @@ from bot.wiring import Readiness
 from tests.storage.support import INCIDENT, commit_of, entries
 
 BINARY = shutil.which("redis-server")
-pytestmark = pytest.mark.skipif(BINARY is None, reason="needs redis-server, which is not installed; apt-get install redis-server")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BINARY is None, reason="needs redis-server, which is not installed; apt-get install redis-server"),
+]
 
 
 class Server:

@@ -88,6 +88,7 @@ async def test_an_alert_of_pagerduty_is_closed_again(reachable: Stage) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_an_answer_is_waited_for(reachable: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody takes the call."""
     flying = asyncio.create_task(fly(reachable, "--via", "phone", "--wait-for-answer"))

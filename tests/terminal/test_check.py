@@ -25,6 +25,8 @@ SECRETS = {
     "APPLICATION_SWITCH_URL": "http://127.0.0.1:9/switch",
     "APPLICATION_SWITCH_TOKEN": "made-up",
     "SMTP_URL": "smtp://127.0.0.1:9",
+    "STATUSPAGE_API_KEY": "made-up",
+    "STATUSPAGE_PAGE_ID": "page1",
 }
 
 
@@ -32,7 +34,7 @@ SECRETS = {
 def runbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the shipped runbooks as `runbooks` in the working directory; nothing of Muster is in the environment."""
     for name in os.environ:
-        if name.startswith(("MUSTER_", "CLERK_", "VERCEL_", "PAGERDUTY_", "TWILIO_", "SMTP_")):
+        if name.startswith(("MUSTER_", "CLERK_", "VERCEL_", "PAGERDUTY_", "TWILIO_", "SMTP_", "STATUSPAGE_")):
             monkeypatch.delenv(name)
     shutil.copytree(ROOT / "runbooks", tmp_path / "runbooks")
     monkeypatch.chdir(tmp_path)

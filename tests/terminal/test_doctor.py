@@ -61,6 +61,7 @@ async def test_a_healthy_muster_has_nothing_but_good_lines(patient: Stage, datab
     assert "healthy" in report.text("health of clerk")
     assert "users can be read and written" in report.text("application database")
     assert "says that webhooks are taken" in report.text("webhook switch")
+    assert "accepts the key, with 0 open incidents" in report.text("your status page")
     assert "On-call engineer (@oncall)" in report.text("while Redis is away")
     assert "pages wait until Redis is back, nothing is sent meanwhile" in report.text("while Redis is away")
     for what in ("PagerDuty", "Twilio"):
@@ -416,6 +417,7 @@ async def test_vercel_that_refuses_or_hides(unstarted: Stage) -> None:
 async def test_what_is_not_configured_is_named_and_not_asked(unstarted: Stage) -> None:
     """The variable to set, the actions that wait for it, and no call at all."""
     unset = ("CLERK_SECRET_KEY", "VERCEL_TOKEN", "MUSTER_VAR_CLERK_APP_URL", "APPLICATION_SWITCH_URL", "APPLICATION_SWITCH_TOKEN")
+    unset += ("STATUSPAGE_API_KEY", "STATUSPAGE_PAGE_ID")
     report = await doctor(unstarted.environment, **dict.fromkeys(unset, ""))
     assert report.faults() == []
     assert "set CLERK_SECRET_KEY" in report.text("Clerk")
@@ -424,6 +426,7 @@ async def test_what_is_not_configured_is_named_and_not_asked(unstarted: Stage) -
     assert "set MUSTER_VAR_CLERK_APP_URL" in report.text("health of clerk")
     assert "set DATABASE_URL" in report.text("application database")
     assert "set APPLICATION_SWITCH_URL" in report.text("webhook switch")
+    assert "set STATUSPAGE_API_KEY" in report.text("your status page")
     assert {row["provider"] for row in unstarted.world.ledger} == {"status"}
 
 
@@ -476,13 +479,13 @@ async def test_a_faulty_address_of_slack_sends_the_token_nowhere(unstarted: Stag
 
 def test_what_is_dangerous_or_in_vain_is_a_warning() -> None:
     """Development switches, and settings that nothing of this version reads."""
-    environment = {"MUSTER_ENV_FILE": "", "MUSTER_DEV": "1", "MUSTER_TIME_TRAVEL": "1", "STATUSPAGE_API_KEY": "x"}
+    environment = {"MUSTER_ENV_FILE": "", "MUSTER_DEV": "1", "MUSTER_TIME_TRAVEL": "1", "AUTHOS_TOKEN": "x"}
     _, findings, _ = read_settings(environment)
     assert [(found.level, found.what) for found in findings] == [
         ("ok", "settings"),
         ("warn", "MUSTER_DEV"),
         ("warn", "MUSTER_TIME_TRAVEL"),
-        ("warn", "STATUSPAGE_API_KEY"),
+        ("warn", "AUTHOS_TOKEN"),
     ]
 
 

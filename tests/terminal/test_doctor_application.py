@@ -1,4 +1,4 @@
-"""What the doctor says of the application's database and of its switch."""
+"""What the doctor says of the application's database, of its switch, and of its status page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.domain.catalog import Catalog
 from bot.providers.config import ProviderConfig
 from bot.providers.table import Providers
 from bot.sandbox.world import World
-from bot.terminal.doctor_providers import check_database, check_switch
+from bot.terminal.doctor_providers import check_database, check_own_page, check_switch
 from bot.terminal.findings import Finding
 from tests.support.postgres import USERS, Database
 
@@ -78,7 +78,7 @@ async def test_what_is_not_configured(catalog: Catalog) -> None:
 
 @pytest.fixture
 async def providers(world: World) -> AsyncIterator[Providers]:
-    """With the switch of a world."""
+    """With the switch and the status page of a world."""
     app = web.Application()
     world.add_routes(app)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
@@ -88,6 +88,9 @@ async def providers(world: World) -> AsyncIterator[Providers]:
     config = ProviderConfig(
         application_switch_url=environment["APPLICATION_SWITCH_URL"],
         application_switch_token=SecretStr(environment["APPLICATION_SWITCH_TOKEN"]),
+        statuspage_api_key=SecretStr(environment["STATUSPAGE_API_KEY"]),
+        statuspage_api_url=environment["STATUSPAGE_API_URL"],
+        statuspage_page_id=environment["STATUSPAGE_PAGE_ID"],
     )
     async with Providers(config) as made:
         yield made
@@ -107,3 +110,24 @@ async def test_a_switch(world: World, catalog: Catalog, providers: Providers) ->
     forgotten = await check_switch(providers, SPECS, catalog)
     assert (forgotten[0].level, forgotten[0].finding) == ("warn", "the application's webhooks are paused")
     assert {row["method"] for row in world.ledger} == {"GET"}
+
+
+async def test_a_status_page(world: World, catalog: Catalog, providers: Providers) -> None:
+    """It is only read; a key that is refused is a fault, a page that does not answer a warning."""
+    found = await check_own_page(providers, SPECS, catalog)
+    assert (found[0].level, found[0].finding) == ("ok", "accepts the key, with 0 open incidents, for statuspage.update")
+    for state, level in (("unauthorized", "fault"), ("error", "warn")):
+        world.set("own_status_page", state)
+        assert [one.level for one in await check_own_page(providers, SPECS, catalog)] == [level]
+    assert {row["method"] for row in world.ledger} == {"GET"}
+
+
+async def test_half_a_status_page(catalog: Catalog) -> None:
+    """A key without a page, and a page without a key."""
+    for config, unset in (
+        (ProviderConfig(statuspage_api_key=SecretStr("k")), "STATUSPAGE_PAGE_ID"),
+        (ProviderConfig(statuspage_page_id="page1"), "STATUSPAGE_API_KEY"),
+    ):
+        async with Providers(config) as providers:
+            (found,) = await check_own_page(providers, SPECS, catalog)
+        assert (found.level, found.remedy) == ("warn", f"set {unset}")

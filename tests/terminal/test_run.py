@@ -38,6 +38,8 @@ from bot.terminal.telling import say_outcome, write_report
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage
 
+pytestmark = pytest.mark.slow
+
 RUNBOOK = "break-in"
 OTHER = "outage"
 BREAK_IN = """

@@ -11,7 +11,7 @@ from typing import Any, Protocol, get_args
 from aiohttp import web
 
 from bot.domain.errors import UserError
-from bot.sandbox.world import application_data, clerk, pagerduty, smtp, twilio, vercel
+from bot.sandbox.world import application_data, clerk, pagerduty, smtp, statuspage, twilio, vercel
 from bot.sandbox.world.application import ApplicationStandIn
 from bot.sandbox.world.application_data import ApplicationData
 from bot.sandbox.world.clerk import ClerkStandIn
@@ -19,6 +19,7 @@ from bot.sandbox.world.pagerduty import PagerDutyStandIn
 from bot.sandbox.world.recording import Answer, Fault, Recorder
 from bot.sandbox.world.smtp import SmtpStandIn
 from bot.sandbox.world.status import StatusStandIn
+from bot.sandbox.world.statuspage import StatuspageStandIn
 from bot.sandbox.world.switches import Switch
 from bot.sandbox.world.twilio import TwilioStandIn
 from bot.sandbox.world.vercel import VercelStandIn
@@ -35,7 +36,8 @@ class WorldClock(Protocol):
 
 
 class World:
-    """Clerk, its status page, Vercel, the application, and PagerDuty, the telephone and the mail, as one set of routes.
+    """Clerk, its status page, Vercel, the application and its status page, PagerDuty, the telephone and the mail, as one set of
+    routes.
 
     ``clock`` gives epoch seconds. ``on_change`` is called after every switch, and after every call that was answered
     (its state may have changed); it must not block.
@@ -47,6 +49,7 @@ class World:
         self._recorder = Recorder(clock=clock, on_record=self._changed)
         self.clerk = ClerkStandIn(clock)
         self.status = StatusStandIn()
+        self.statuspage = StatuspageStandIn(self._paging_now)
         self.vercel = VercelStandIn(self._paging_now)
         self.application = ApplicationStandIn(self.vercel.live_env)
         self.application_data = ApplicationData(clerk.SIGNING_SECRET, clock)
@@ -92,7 +95,7 @@ class World:
         self._recorder.latency_s = value
 
     def add_routes(self, app: web.Application) -> None:
-        """Mount everything at `/clerk`, `/status`, `/vercel`, `/app`, `/pagerduty` and `/twilio` of ``app``."""
+        """Mount everything at `/clerk`, `/status`, `/statuspage`, `/vercel`, `/app`, `/pagerduty` and `/twilio` of ``app``."""
         app.on_shutdown.append(self._recorder.release)
         for provider, (prefix, answer) in self._mounts().items():
             app.router.add_route("*", prefix + "/{tail:.*}", self._recorder.handler(provider, answer))
@@ -114,6 +117,9 @@ class World:
             "VERCEL_API_URL": f"{base}/vercel",
             "VERCEL_TEAM_ID": vercel.TEAM_ID,
             "VERCEL_PROJECT": vercel.PROJECT,
+            "STATUSPAGE_API_KEY": statuspage.API_KEY,
+            "STATUSPAGE_API_URL": f"{base}/statuspage",
+            "STATUSPAGE_PAGE_ID": statuspage.PAGE_ID,
             "MUSTER_VAR_CLERK_APP_URL": f"{base}/app",
             "APPLICATION_SWITCH_URL": f"{base}/app{application_data.SWITCH_PATH}",
             "APPLICATION_SWITCH_TOKEN": application_data.SWITCH_TOKEN,
@@ -165,6 +171,7 @@ class World:
         return {
             "clerk": ("/clerk", self.clerk.answer),
             "status": ("/status", self.status.answer),
+            "statuspage": ("/statuspage", self.statuspage.answer),
             "vercel": ("/vercel", self.vercel.answer),
             "application": ("/app", self.application.answer),
             "pagerduty": ("/pagerduty", self.pagerduty.answer),
@@ -183,6 +190,7 @@ class World:
             "app_health": ("The application", self.application.health),
             "app_middleware": ("The application", self.application.middleware),
             "app_webhook": ("The application", self.application_data.webhook),
+            "own_status_page": ("The application", self.statuspage.api),
             "pagerduty": ("Reaching people", self.pagerduty.state),
             "telephone": ("Reaching people", self.twilio.state),
             "mail": ("Reaching people", self.smtp.state),

@@ -12,7 +12,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -213,10 +213,20 @@ def _element(field: FieldInfo) -> Block:
         initial = "\n".join(map(_said, default)) if default else ""
         return _text(initial=initial, placeholder=placeholder or "One per line", multiline=True)
     is_plain = isinstance(default, str | int | float)
-    return _text(initial=_said(default) if is_plain else "", placeholder=placeholder, max_length=500)
+    longest = next((bound.max_length for bound in field.metadata if isinstance(bound, MaxLen)), _LINE_MAX_CHARS)
+    return _text(
+        initial=_said(default) if is_plain else "",
+        placeholder=placeholder,
+        multiline=longest > _LINE_MAX_CHARS,
+        max_length=max(_LINE_MAX_CHARS, min(longest, _TEXT_MAX_CHARS)),
+    )
 
 
 _LISTS = (tuple, list, set, frozenset)
+_LINE_MAX_CHARS = 500
+"""What may be longer than this is no line, but a text."""
+_TEXT_MAX_CHARS = 3_000
+"""Slack's limit of an input."""
 
 
 def _kind(field: FieldInfo) -> Any:
