@@ -45,6 +45,7 @@ class Stage:
 
         async def move(offset_s: float) -> None:
             await self.muster.store.set_clock_offset(offset_s)
+            await self.muster.store.claim(most=0, lease_ms=1)  # takes nothing; its answer tells the bot the time
             self.muster.worker.wake()
 
         self.sandbox.clock.on_clock_change = move
