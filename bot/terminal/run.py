@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def login() -> str:
-    """Who sits at the terminal, as the timeline names them: "terminal:ada"."""
+    """Who sits at the terminal, as the timeline names them: "terminal:root"."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -20,7 +20,7 @@ from bot.providers.table import Providers
 from bot.sandbox.world import World, clerk, vercel
 
 SPEC = load_actions()["logs.preserve"]
-FACTS = RunFacts(incident_id="inc-7", requested_by="terminal:ada", accounts=("user_2demo", "user_2quiet"))
+FACTS = RunFacts(incident_id="inc-7", requested_by="terminal:root", accounts=("user_2demo", "user_2quiet"))
 ENTRY = json.dumps({"seq": 1, "fact": {"kind": "incident_opened", "title": "Somebody is in"}})
 FILED = json.dumps({"seq": 2, "fact": {"kind": "run_finished", "outcome": {"summary": "Saved", "report": "FORMERFILE" * 50}}})
 
@@ -73,7 +73,7 @@ async def test_the_timeline_without_the_files_in_it(incident: ActionContext) -> 
     assert second["fact"]["outcome"]["report"].startswith("left out here, SHA-256 ")
     assert "FORMERFILE" not in outcome.report
     assert outcome.report.startswith("Saved 20")
-    assert "for inc-7, asked for by terminal:ada" in outcome.report
+    assert "for inc-7, asked for by terminal:root" in outcome.report
 
 
 async def test_the_checksum_is_that_of_the_file(incident: ActionContext) -> None:

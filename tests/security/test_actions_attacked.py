@@ -284,7 +284,7 @@ async def test_who_asked_at_a_terminal_does_not_approve_in_slack(unstarted: Stag
     room = await stage.fire()
     incident = await stage.incident()
     request = RequestRun(step_id="wipe", action="made.wipe", title="Wipe", risk=Risk.DESTRUCTIVE, params={"part": "boiler"})
-    await stage.muster.desk.handle(incident.id, request, by="terminal:ada")
+    await stage.muster.desk.handle(incident.id, request, by="terminal:root")
     await stage.sees(room.name, "What would happen")
     await stage.click("oncall", room.name, stage.of_run(room, "Wipe"), "confirm_run")
     await stage.sees(room.name, "It was asked for at a terminal", user="oncall")
