@@ -26,7 +26,6 @@ from bot.actions.clerk_sweep import (
     sessions_text,
     users_after,
     users_text,
-    word_of,
 )
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
 from bot.domain.errors import UserError
@@ -34,6 +33,7 @@ from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.providers.clerk import MAX_NAMED, USER_ID_PATTERN
 from bot.providers.config import CLERK_SECRET_KEY
 from bot.providers.foreign import moment_of
+from bot.services.jobs import way_of
 
 LIMITS_PER_S: Final = {"sk_live_": 100.0, "sk_test_": 10.0}
 """1,000 calls in 10 s to a production instance, 100 to a development instance, for everybody who uses the secret key, the
@@ -323,10 +323,10 @@ class _Book:
     def end_of(self, session_id: str) -> End:
         """What became of a session: who was gone when it was to be ended, and whose end an interruption kept from being written
         down, had ended all the same when the list was read."""
-        how = word_of(self._ended.get(session_id, ""))
+        how = way_of(self._ended.get(session_id, ""))
         if how == "revoked":
             return "revoked"
-        user = word_of(self.users.get(str(self.rows[session_id][0]), "open"))
+        user = way_of(self.users.get(str(self.rows[session_id][0]), "open"))
         if how == "gone" or user in ("clear", "missing"):
             return "gone"
         return "active" if how == "failed" and user == "active" else "open"
@@ -338,7 +338,7 @@ class _Book:
 
     def with_end(self, word: str) -> list[str]:
         """The users who ended so."""
-        return [user_id for user_id, how in self.users.items() if word_of(how) == word]
+        return [user_id for user_id, how in self.users.items() if way_of(how) == word]
 
     def why(self, user_id: str) -> str:
         """The reason behind an end."""
@@ -386,7 +386,7 @@ def _outcome(params: EverywhereParams, book: _Book, halt: tuple[str, str] | None
 def _verdict(book: _Book, ends: Counter[End], halt: tuple[str, str] | None, *, done: str) -> tuple[State, str, str, str]:
     """(state, value, summary, remedy)."""
     why, remedy = halt or ("", "")
-    is_nobody = all(word_of(how) == "missing" for how in book.users.values())
+    is_nobody = all(way_of(how) == "missing" for how in book.users.values())
     if is_nobody and not book.left:
         return State.FAILING, "nobody found", f"Nobody was found, so nothing was done{': ' if why else ''}{why}", remedy
     if ends["active"]:

@@ -23,7 +23,7 @@ from bot.providers.clerk import MAX_LIMIT, MAX_NAMED, MAX_PAGES, ClerkClient, Se
 from bot.providers.faults import Refused, Unanswered, Unavailable
 from bot.providers.foreign import foreign_text
 from bot.services.ending import end_all
-from bot.services.jobs import Job
+from bot.services.jobs import Job, way_of
 
 BUCKET: Final = "clerk"
 TOKEN_LIFE_S: Final = 60.0
@@ -266,7 +266,7 @@ class Sweep:
         """Everybody whose sessions this run is about."""
         ended = await self._book(self._job.ended)
         queued = await self._book(lambda: self._job.next(10_000_000))
-        found = [item for item in ended if item.startswith("user_") and word_of(ended[item]) not in ("skipped", "missing")]
+        found = [item for item in ended if item.startswith("user_") and way_of(ended[item]) not in ("skipped", "missing")]
         return list(dict.fromkeys([*found, *(item.removeprefix(AGAIN) for item in queued)]))
 
     async def _second_pass(self, notes: Mapping[str, JsonValue]) -> None:
@@ -425,11 +425,6 @@ def row_of(session: Session) -> tuple[str | int | None, ...]:
     seen = (activity.ip_address, activity.city, activity.country, activity.device_type, activity.browser_name) if activity else ()
     shown = [foreign_text(text, max_chars=60) for text in (*seen, *[None] * (5 - len(seen)))]
     return (session.user_id, foreign_text(session.status, max_chars=20), session.created_at, session.last_active_at, *shown)
-
-
-def word_of(how: str) -> str:
-    """The word of an end: "failed" of "failed: Clerk refused it"."""
-    return how.partition(":")[0]
 
 
 def sessions_text(count: int) -> str:

@@ -29,7 +29,7 @@ from bot.providers.faults import Refused, Unavailable
 from bot.providers.foreign import foreign_text
 from bot.providers.http import current_guard
 from bot.providers.mail_text import RECEIVER_REFUSED, is_address, message_id_of, plain_mail
-from bot.services.jobs import tally
+from bot.services.jobs import tally, way_of
 
 AT_ONCE: Final = 4
 """So many mails are under way at a time; a crash leaves no more of them in doubt."""
@@ -196,7 +196,7 @@ class _Mailing:
         ends = {account.id: end for account, end in zip(accounts, results, strict=True) if isinstance(end, str)}
         await self._job.end(ends)
         await self._job.save({"under_way": []})
-        self._not_now = self._not_now + len(ends) if all(_way(end) == NOT_NOW for end in ends.values()) else 0
+        self._not_now = self._not_now + len(ends) if all(way_of(end) == NOT_NOW for end in ends.values()) else 0
         await self._report()
         halts = [str(result) for result in results if isinstance(result, PermanentError)]
         if not halts and self._not_now >= MOST_NOT_NOW:
@@ -244,7 +244,7 @@ class _Mailing:
         ended, left = await self._job.ended(), await self._job.left()
         counts = tally(ended)
         sent, unsure = counts[SENT], counts[UNSURE]
-        missed = {user_id: end for user_id, end in ended.items() if _way(end) != SENT}
+        missed = {user_id: end for user_id, end in ended.items() if way_of(end) != SENT}
         untold = self._planned - sent - unsure
         said = _counted(counts, left)
         why = f"; {stopped}" if stopped else ""
@@ -324,10 +324,6 @@ def _first_name(account: Account) -> str:
 
 def _no_guard() -> None:
     """Where no lease is held, as in tests of this action alone."""
-
-
-def _way(end: str) -> str:
-    return end.partition(":")[0]
 
 
 def _people(count: int) -> str:

@@ -88,6 +88,11 @@ class MemoryJob:
         return dict(self._ended)
 
 
+def way_of(end: str) -> str:
+    """In which way an item ended: the word before the colon."""
+    return end.partition(":")[0]
+
+
 def tally(ended: Mapping[str, str]) -> Counter[str]:
-    """How many items ended in each way, by the word before the colon."""
-    return Counter(how.partition(":")[0] for how in ended.values())
+    """How many items ended in each way."""
+    return Counter(map(way_of, ended.values()))
