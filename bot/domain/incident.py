@@ -241,6 +241,11 @@ class Incident:
             or user_id in self.paged_user_ids()
         )
 
+    @property
+    def switched_on(self) -> tuple[Run, ...]:
+        """The runs whose effect is on for a time: what takes itself back later, and has not yet."""
+        return tuple(run for run in self.runs.values() if run.reverts_at)
+
     def find_open_run(self, step_id: str) -> Run | None:
         """The run of a step that still waits for something, if there is one."""
         return next((run for run in self.runs.values() if run.step_id == step_id and run.is_open), None)

@@ -144,7 +144,7 @@ def desired_room(incident: Incident) -> DesiredRoom:
         contact_handles=tuple(dict.fromkeys(_handles(incident))),
         messages=_messages(incident),
         bookmarks=tuple((link.title, link.url) for link in incident.runbook.links[:1]) if incident.runbook else (),
-        archived=incident.status is Status.FALSE_POSITIVE and not any(run.reverts_at for run in incident.runs.values()),
+        archived=incident.status is Status.FALSE_POSITIVE and not incident.switched_on,
     )
 
 

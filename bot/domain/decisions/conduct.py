@@ -30,7 +30,7 @@ _ENDS = (Status.RESOLVED, Status.FALSE_POSITIVE)
 def change_status(incident: Incident, command: ChangeStatus, context: Context) -> Decision:
     """A move of the transition table. An end frees the runbook and stops the ladder; a reopening starts both again."""
     check_move(incident.status, command.status)
-    left_on = [run for run in incident.runs.values() if run.reverts_at]
+    left_on = incident.switched_on
     if left_on and command.status is Status.CLOSED:
         raise UserError(f"“{left_on[0].title}” is not taken back yet; that has to be seen before this can be closed.")
     reason = clean(command.reason, max_chars=REASON_MAX_CHARS)

@@ -72,7 +72,7 @@ def request_run(incident: Incident, command: RequestRun, context: Context) -> De
     if not command.undoes:
         require_going_on(incident)  # what was done can be taken back also when it is over
     _check_step(incident, command)
-    on = next((run for run in incident.runs.values() if run.action == command.action and run.reverts_at), None)
+    on = next((run for run in incident.switched_on if run.action == command.action), None)
     if on and command.revert_after_s is not None:  # the first one's end would end the second one too
         raise UserError(f"“{on.title}” is on already, and takes itself back; turn it off first to turn it on for another time.")
     waiting = incident.find_open_run(command.step_id)

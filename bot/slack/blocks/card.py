@@ -93,7 +93,7 @@ def _head(incident: Incident) -> Iterator[Block]:
 
 def _switched_on(incident: Incident) -> Iterator[Block]:
     """What is on until it takes itself back, also when the incident is over."""
-    runs = [run for run in incident.runs.values() if run.reverts_at]
+    runs = incident.switched_on
     if not runs:
         return
     yield section("\n".join(on_line(incident, run) for run in runs[:SWITCHES_MOST]))
