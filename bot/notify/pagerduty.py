@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from bot.domain.escalation import Contact, Way
 from bot.domain.text import cut
 from bot.notify.wording import headline, why
+from bot.providers.http import guarded
 from bot.providers.pagerduty import DEDUP_KEY_MAX_CHARS, SUMMARY_MAX_CHARS, PagerDutyEvents, PagerDutyRest
 from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
@@ -36,16 +37,19 @@ class PagerDutyWay:
     async def send(self, summons: Summons) -> Accepted:
         """See ``PageWay``; the reference is the dedup key."""
         key = self._dedup_key(summons)
-        await self._events.send("trigger", key, trigger_of(summons), before_sending=guard(summons.lease))
+        with guarded(guard(summons.lease)):
+            await self._events.send("trigger", key, trigger_of(summons))
         return Accepted(reference=key)
 
     async def follow(self, reference: str, summons: Summons, *, wanted: Literal["open", "acknowledged", "over"]) -> Followed:
         """See ``PageWay``. What was said here is told there: "acknowledged" comes back as it was told, without anybody's name."""
         if wanted == "over":
-            await self._events.send("resolve", reference, before_sending=guard(summons.lease))
+            with guarded(guard(summons.lease)):
+                await self._events.send("resolve", reference)
             return Followed(state="closed")
         if wanted == "acknowledged":
-            await self._events.send("acknowledge", reference, before_sending=guard(summons.lease))
+            with guarded(guard(summons.lease)):
+                await self._events.send("acknowledge", reference)
             return Followed(state="acknowledged")
         if self._rest is None:  # nobody can be asked; it will be told what becomes of the incident
             return Followed(state="closed")

@@ -12,6 +12,7 @@ from bot.domain.escalation import Way
 from bot.notify.twilio import TwilioWay, about_contact, earliest_of
 from bot.notify.twiml import call_twiml
 from bot.providers.faults import Refused
+from bot.providers.http import guarded
 from bot.providers.twilio import Call, TwilioClient
 from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
@@ -36,12 +37,12 @@ class PhoneWay(TwilioWay):
     async def send(self, summons: Summons) -> Accepted:
         """See ``PageWay``; the reference is the sid of the call."""
         twilio, to, from_ = self._prepared(summons)
-        check = guard(summons.lease)
         if summons.look_first and (found := await self._find(twilio, summons, to=to, from_=from_)):
             self._known.remember(found.sid, summons.key)
             return Accepted(reference=found.sid)
         try:
-            call = await twilio.make_call(to=to, from_=from_, twiml=call_twiml(summons), ring_s=RING_S, before_sending=check)
+            with guarded(guard(summons.lease)):
+                call = await twilio.make_call(to=to, from_=from_, twiml=call_twiml(summons), ring_s=RING_S)
         except Refused as refusal:
             raise about_contact(refusal, summons.contact) from refusal
         self._known.remember(call.sid, summons.key)
@@ -66,7 +67,8 @@ class PhoneWay(TwilioWay):
 
     async def _cancel(self, twilio: TwilioClient, call: Call, summons: Summons) -> Call:
         try:
-            return await twilio.cancel_call(call.sid, before_sending=guard(summons.lease))
+            with guarded(guard(summons.lease)):
+                return await twilio.cancel_call(call.sid)
         except Refused as refusal:
             if refusal.code == "http_400":  # somebody answered meanwhile
                 return await twilio.get_call(call.sid)

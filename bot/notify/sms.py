@@ -8,6 +8,7 @@ from bot.domain.escalation import Way
 from bot.notify.twilio import TwilioWay, about_contact, earliest_of
 from bot.notify.wording import cut_at_word, headline, request, why
 from bot.providers.faults import Refused
+from bot.providers.http import guarded
 from bot.providers.twilio import TwilioClient
 from bot.services.leases import guard
 from bot.services.ports import Accepted, Followed, Summons
@@ -35,7 +36,8 @@ class SmsWay(TwilioWay):
         sid = await self._find(twilio, summons, body, to=to, from_=from_) if summons.look_first else ""
         if not sid:
             try:
-                sent = await twilio.send_message(to=to, from_=from_, body=body, before_sending=guard(summons.lease))
+                with guarded(guard(summons.lease)):
+                    sent = await twilio.send_message(to=to, from_=from_, body=body)
             except Refused as refusal:
                 raise about_contact(refusal, summons.contact) from refusal
             sid = sent.sid

@@ -164,11 +164,9 @@ class ProviderHttp:
         json_body: Any = None,
         form: Mapping[str, str] | None = None,
         effect: bool = False,
-        before_sending: Callable[[], None] | None = None,
     ) -> Reply:
         """The 2xx answer to a call; ``json_body`` or ``form`` is what it carries. ``effect`` says that the call changes something
-        at the provider. ``before_sending`` is called when the connection is there, the last moment before the first byte of the
-        request leaves; what it raises comes out, and nothing was sent.
+        at the provider: ``guarded`` looks before it leaves.
 
         Raises:
             Refused: repeating will not help.
@@ -183,7 +181,6 @@ class ProviderHttp:
             json_body=json_body,
             form=form,
             effect=effect,
-            before_sending=before_sending,
         )
         self.raise_for_status(reply, effect=effect)
         return reply
@@ -209,14 +206,13 @@ class ProviderHttp:
         json_body: Any = None,
         form: Mapping[str, str] | None = None,
         effect: bool = False,
-        before_sending: Callable[[], None] | None = None,
     ) -> Reply:
         """The answer to a call, whatever its status; the parameters are those of ``call``.
 
         Raises: Unavailable (no answer), Unanswered (no answer to a call with ``effect``), Refused (too large, encoded).
         """
         request = f"{method} {urlsplit(url).path or '/'}"
-        check = before_sending or (_GUARD.get() if effect else None)
+        check = _GUARD.get() if effect else None
         sent = {
             "params": params,
             "json": json_body,
@@ -475,7 +471,8 @@ _GUARD: ContextVar[Callable[[], None] | None] = ContextVar("guard", default=None
 
 @contextmanager
 def guarded(check: Callable[[], None]) -> Iterator[None]:
-    """In this, ``check`` is called before each call with an effect, as ``before_sending`` of that call is."""
+    """In this, ``check`` is called for each call with an effect when the connection is there, the last moment before the first
+    byte of the request leaves; what it raises comes out, and nothing was sent."""
     token = _GUARD.set(check)
     try:
         yield
@@ -488,12 +485,12 @@ def current_guard() -> Callable[[], None] | None:
     return _GUARD.get()
 
 
-def _hook(before_sending: Callable[[], None]) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+def _hook(check: Callable[[], None]) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
     """httpcore tells what it does; "started" comes before it is done, and an exception there closes the connection."""
 
     async def trace(event: str, _info: Mapping[str, Any]) -> None:
         if event.endswith(".send_request_headers.started"):
-            before_sending()
+            check()
 
     return trace
 

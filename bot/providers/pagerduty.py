@@ -7,7 +7,7 @@ https://developer.pagerduty.com/docs/events-api-v2/trigger-events/, https://deve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -62,8 +62,6 @@ class PagerDutyEvents:
         action: EventAction,
         dedup_key: str,
         content: Mapping[str, Any] | None = None,
-        *,
-        before_sending: Callable[[], None] | None = None,
     ) -> None:
         """Send an event; ``content`` is what a trigger carries beside the keys. PagerDuty takes an acknowledgement and a
         resolution of what is not open any more, and drops them."""
@@ -74,7 +72,7 @@ class PagerDutyEvents:
             **(content or {}),
         }
         url = self._http.url_of("enqueue")
-        reply = await self._http.fetch("POST", url, json_body=event, effect=True, before_sending=before_sending)
+        reply = await self._http.fetch("POST", url, json_body=event, effect=True)
         if reply.status == 400:
             raise self._refused(reply)
         self._http.raise_for_status(reply, effect=False)  # the key makes a repetition harmless, whatever became of this one

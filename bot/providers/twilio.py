@@ -83,12 +83,10 @@ class TwilioClient:
         """The cheapest read that needs the token: the account itself."""
         await self._http.get_json(*self._account[:2], f"{self._account[2]}.json")
 
-    async def make_call(
-        self, *, to: str, from_: str, twiml: str, ring_s: int, before_sending: Callable[[], None] | None = None
-    ) -> Call:
+    async def make_call(self, *, to: str, from_: str, twiml: str, ring_s: int) -> Call:
         """Have ``to`` called. Calls beyond the account's rate (1/s) wait at Twilio, as queued."""
         form = {"To": to, "From": from_, "Twiml": twiml, "Timeout": str(ring_s), "MachineDetection": "Enable"}
-        return await self._post(_call, "Calls.json", form=form, before_sending=before_sending)
+        return await self._post(_call, "Calls.json", form=form)
 
     async def find_calls(self, *, to: str, from_: str, since: date, status: str | None = None) -> list[Call]:
         """Calls to that number that started on that day (UTC) or later; with ``status`` those in it, begun or not: a queued
@@ -101,16 +99,16 @@ class TwilioClient:
         """As it is now."""
         return _call(await self._get("Calls", f"{_checked_sid(sid, CALL_SID_PATTERN)}.json"))
 
-    async def cancel_call(self, sid: str, *, before_sending: Callable[[], None] | None = None) -> Call:
+    async def cancel_call(self, sid: str) -> Call:
         """Take back a call that nobody has answered yet. Raises: Refused with the code http_400 when it is not queued or ringing
         any more. Safe to repeat."""
         path = ("Calls", f"{_checked_sid(sid, CALL_SID_PATTERN)}.json")
-        return await self._post(_call, *path, form={"Status": "canceled"}, before_sending=before_sending)
+        return await self._post(_call, *path, form={"Status": "canceled"})
 
-    async def send_message(self, *, to: str, from_: str, body: str, before_sending: Callable[[], None] | None = None) -> Message:
+    async def send_message(self, *, to: str, from_: str, body: str) -> Message:
         """Have a text sent."""
         form = {"To": to, "From": from_, "Body": body}
-        return await self._post(_message, "Messages.json", form=form, before_sending=before_sending)
+        return await self._post(_message, "Messages.json", form=form)
 
     async def find_messages(self, *, to: str, from_: str, since: date | None) -> list[Message]:
         """Texts to that number, sent on that day (UTC) or later; with None the newest ones, sent or not: one that waits at Twilio
@@ -129,13 +127,11 @@ class TwilioClient:
     async def _get(self, *path: str, params: Mapping[str, str | int] | None = None) -> Any:
         return await self._http.get_json(*self._account, *path, params=params)
 
-    async def _post(
-        self, read: Callable[[Any], _T], *path: str, form: Mapping[str, str], before_sending: Callable[[], None] | None
-    ) -> _T:
+    async def _post(self, read: Callable[[Any], _T], *path: str, form: Mapping[str, str]) -> _T:
         """Raises: also Unanswered, when something answered that says neither yes nor no."""
         url = self._http.url_of(*self._account, *path)
         try:
-            reply = await self._http.fetch("POST", url, form=form, effect=True, before_sending=before_sending)
+            reply = await self._http.fetch("POST", url, form=form, effect=True)
             if reply.status == 400:
                 _raise_for_number(reply)
             if reply.status == 500:

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 import bot
 from bot.domain.errors import ConfigError
 from bot.providers.faults import Refused, Unanswered, Unavailable
-from bot.providers.http import Endpoint, ErrorDetail, ProviderHttp, parse_retry_after
+from bot.providers.http import Endpoint, ErrorDetail, ProviderHttp, guarded, parse_retry_after
 
 SECRET = "sk_live_CANARYofTheToken"
 
@@ -489,10 +489,11 @@ async def test_the_last_look_before_sending_can_stop_it(kept: bool) -> None:
     host, port = server.sockets[0].getsockname()[:2]
     async with client(f"http://{host}:{port}") as http:
         if kept:
-            await http.call("POST", "first", effect=True, before_sending=lambda: None)
+            with guarded(lambda: None):
+                await http.call("POST", "first", effect=True)
         before = bytes(received)
-        with pytest.raises(LookupError, match="too late"):
-            await http.call("POST", "things", json_body={}, effect=True, before_sending=stop)
+        with pytest.raises(LookupError, match="too late"), guarded(stop):
+            await http.call("POST", "things", json_body={}, effect=True)
         assert bytes(received) == before
         await http.call("POST", "again", effect=True)
     await asyncio.gather(*(talk for talk in talks if talk))

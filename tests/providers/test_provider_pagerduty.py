@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from bot.domain.errors import MusterError, PermanentError, TemporaryError, UnknownOutcome
 from bot.providers.faults import Refused, Unavailable
+from bot.providers.http import guarded
 from bot.providers.pagerduty import PagerDutyEvents, PagerDutyIncident, PagerDutyRest
 from tests.notify.conftest import API_TOKEN, HUGE, PAGE, ROUTING_KEY, Reply, Vendor, running_vendor
 
@@ -127,10 +128,11 @@ async def test_a_guard_that_says_no_lets_nothing_out(vendor: Vendor) -> None:
 
     vendor.replies = [TAKEN]
     async with events(vendor) as client:
-        with pytest.raises(LookupError, match="too late"):
-            await client.send("trigger", "k", before_sending=too_late)
+        with pytest.raises(LookupError, match="too late"), guarded(too_late):
+            await client.send("trigger", "k")
         assert vendor.requests == []
-        await client.send("trigger", "k", before_sending=lambda: None)
+        with guarded(lambda: None):
+            await client.send("trigger", "k")
     assert len(vendor.requests) == 1
 
 
