@@ -67,7 +67,6 @@ from bot.slack.room import RoomPerformer
 from bot.slack.socket_mode import SocketMode, SocketTimes
 from bot.slack.workspace import Workspace, find_incidents_channel, introduce
 from bot.storage.durability import inspect
-from bot.storage.embedded import embedded_redis
 from bot.storage.jobs import RedisJobs
 from bot.storage.redis import FRONT_TIMEOUT_S, WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
 from bot.storage.runbook_files import LoadResult, load_catalog
@@ -80,6 +79,7 @@ from bot.wiring import (
     make_ways,
     paging_work,
     provider_config,
+    redis_address,
     watching_work,
 )
 
@@ -339,13 +339,7 @@ async def _stores(
     stack: AsyncExitStack, settings: Settings, workspace: Workspace, clock: RedisClock
 ) -> tuple[RedisStore, RedisStore, RedisJobs]:
     """(the front door's store, the worker's, what long runs keep): one Redis, two clients."""
-    if settings.redis_url is None:
-        server = await stack.enter_async_context(
-            embedded_redis(settings.muster_data_dir, ephemeral_disk=settings.dyno is not None)
-        )
-        url = server.url
-    else:
-        url = settings.redis_url.get_secret_value()
+    url = await redis_address(stack, settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     stores: list[RedisStore] = []
     for timeout_s in (FRONT_TIMEOUT_S, WORKER_TIMEOUT_S):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ from bot.slack.pages import SlackWay
 from bot.slack.people import People
 from bot.slack.socket_mode import SocketMode
 from bot.slack.workspace import Workspace, room_address
+from bot.storage.embedded import embedded_redis
 from bot.storage.redis import RedisStore
 
 READY_S: Final = 5.0
@@ -228,6 +230,14 @@ def _templates_dir(settings: Settings) -> Path | None:
 def notify_config(settings: Settings, *, namespace: str) -> NotifyConfig:
     """The part of the settings that the ways to reach people need."""
     return NotifyConfig(smtp_url=settings.smtp_url, smtp_from=settings.smtp_from, namespace=namespace)
+
+
+async def redis_address(stack: AsyncExitStack, settings: Settings) -> str:
+    """Where Redis is; without REDIS_URL the embedded server is started, or joined, and left at the end of ``stack``."""
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    embedded = embedded_redis(settings.muster_data_dir, ephemeral_disk=settings.dyno is not None)
+    return (await stack.enter_async_context(embedded)).url
 
 
 # -- the ways to people ----------------------------------------------------------------------------------------------

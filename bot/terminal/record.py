@@ -20,11 +20,11 @@ from bot.services.desk import Desk
 from bot.services.jobs import Job
 from bot.services.pace import Pace
 from bot.settings import Settings
-from bot.storage.embedded import embedded_redis
 from bot.storage.jobs import RedisJobs
 from bot.storage.redis import WORKER_TIMEOUT_S, RedisClock, RedisStore, connect
 from bot.terminal.joining import workspaces
 from bot.terminal.steps import Terminal, UsageError
+from bot.wiring import redis_address
 
 _INCIDENT = re.compile(r"(?:inc-)?([1-9][0-9]{0,9})")
 _WITHOUT_RECORD = "--no-record runs it all the same: then there is no timeline of it, and nobody goes on when it is interrupted"
@@ -64,13 +64,7 @@ async def find_record(
 async def _open_record(
     stack: AsyncExitStack, settings: Settings, workspace: str | None, catalog: Catalog, clock: RedisClock
 ) -> Record:
-    if settings.redis_url is None:
-        server = await stack.enter_async_context(
-            embedded_redis(settings.muster_data_dir, ephemeral_disk=settings.dyno is not None)
-        )
-        url = server.url
-    else:
-        url = settings.redis_url.get_secret_value()
+    url = await redis_address(stack, settings)
     client = connect(url, timeout_s=WORKER_TIMEOUT_S)
     stack.push_async_callback(client.aclose)
     try:
