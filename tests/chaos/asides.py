@@ -32,12 +32,19 @@ async def _incident(stage: Stage) -> Any:
     return await stage.muster.desk.get("inc-1")
 
 
+def _answered(stage: Stage, method: str) -> bool:
+    """One call of the method has come to its end, well or not."""
+    return any(call.method == method and call.ended_at is not None for call in stage.sandbox.calls)
+
+
 async def _newcomer_declares(stage: Stage, plant: Plant) -> list[str]:
     """``users.info``: who it is cannot be found out; calling for help is allowed all the same."""
+    await stage.wait(lambda: _answered(stage, "users.list"), "everybody read, so that the newcomer is not among them", PATIENCE_S)
     stage.workspace.add_user("newcomer", "Newcomer")
     plant()
     await stage.workspace.command("newcomer", "general", "/incident clerk down")
     await stage.room()
+    await stage.wait(lambda: _answered(stage, "users.info"), "the question who it is", PATIENCE_S)
     return [] if len(stage.rooms()) == 1 else ["more than one room"]
 
 

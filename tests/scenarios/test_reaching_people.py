@@ -175,6 +175,7 @@ async def test_still_on_it(unstarted: Stage, prepare: Any) -> None:
     prepare()
     await unstarted.start()
     room = await opened(unstarted)
+    await unstarted.wait(lambda: "paged by phone" in said(unstarted.card(room.name)), "the first level, recorded")
     await unstarted.workspace.join("oncall", room.name)
     await unstarted.click("oncall", room.name, unstarted.card(room.name), "acknowledge", block_id="incident")
     await unstarted.sees(room.name, "has it")
