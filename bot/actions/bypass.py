@@ -140,6 +140,8 @@ def _warnings(params: ApplicationParams, sight: Sight, switch: BypassSwitch, *, 
     found = []
     if sight.state == "on":
         found.append("It is on already: confirming books its end")
+    if switch.other_incident:
+        found.append(f"Muster turned it on for {switch.other_incident}: it goes off at the end booked there, if that comes first")
     if sight.state == "open":
         found.append(f"{params.protected_path} is open without the bypass too, so it proves nothing: only the header can")
     if params.protected_path is None and not params.sends_header:

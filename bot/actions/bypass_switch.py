@@ -54,6 +54,12 @@ class Position:
         return match["before"] if match else None
 
     @property
+    def incident_id(self) -> str:
+        """For which incident Muster changed it; "": Muster did not."""
+        match = _MARK.fullmatch(self.variable.comment)
+        return match["incident"] if match else ""
+
+    @property
     def is_parked(self) -> bool:
         """Muster took production out of it."""
         match = _MARK.fullmatch(self.variable.comment)
@@ -93,6 +99,12 @@ class BypassSwitch:
     def may_be_on(self) -> bool:
         """A production deployment that is made now would be open, as far as can be seen."""
         return any(position.may_be_on for position in self.positions)
+
+    @property
+    def other_incident(self) -> str:
+        """The id of the other incident for which Muster turned it on, and will turn it off; "": there is none."""
+        ids = [position.incident_id for position in self.positions if position.may_be_on]
+        return next((found for found in ids if found and found != self._incident), "")
 
     @property
     def is_to_be_put_back(self) -> bool:

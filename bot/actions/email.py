@@ -18,12 +18,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints, field_validator
 
+from bot.actions.clerk_accounts import protection_of
 from bot.actions.mail_templates import MailTemplate, read_template
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.text import clean
-from bot.providers.clerk import MAX_NAMED, USER_ID_PATTERN, Account, ClerkClient
+from bot.providers.clerk import MAX_NAMED, USER_ID_PATTERN, Account
 from bot.providers.config import CLERK_SECRET_KEY, SMTP_URL
 from bot.providers.faults import Refused, Unavailable
 from bot.providers.foreign import foreign_text
@@ -43,7 +44,8 @@ MOST_SHOWN: Final = 50
 SHOWN_LINES: Final = 12
 DETAILS_MAX_CHARS: Final = 500
 
-SENT, UNSURE, REFUSED, NOT_NOW, NO_ADDRESS = "sent", "may have been sent", "refused", "not sent", "no address"
+SENT, UNSURE, REFUSED, NOT_NOW = "sent", "may have been sent", "refused", "not sent"
+NO_ADDRESS, PROTECTED = "no address", "protected"
 
 UserId = Annotated[str, StringConstraints(pattern=USER_ID_PATTERN)]
 
@@ -99,26 +101,30 @@ def email_actions() -> tuple[ActionSpec, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Receivers:
-    """``known`` have an address, ``without`` have none that mail servers take, or are not at Clerk (any more)."""
+    """``known`` have an address, ``without`` have none that mail servers take, or are not at Clerk (any more); nobody writes to
+    the ``protected`` ones."""
 
     known: tuple[Account, ...]
     without: tuple[str, ...]
+    protected: tuple[str, ...]
 
 
 async def preview_notification(params: NotifyParams, context: ActionContext) -> Preview:
     """How many, who, and the beginning of the mail. Raises: UserError for nobody, and for a text that cannot be sent so."""
     context.providers.mail()
     template = await _template(params, context)
-    wanted, protected = _wanted(params, context)
-    found = await _find(context.providers.clerk(), wanted)
+    wanted = _wanted(params, context)
+    found = await _find(context, wanted)
     if not found.known:
+        if found.protected:
+            raise UserError("there is nobody to tell: policy.yml protects these accounts, as far as they have an e-mail address")
         raise UserError(f"none of these {len(wanted)} accounts has an e-mail address at Clerk; tell them in another way")
     sample = template.filled(_values(params, context, "…"))
     ids = tuple(sorted(account.id for account in found.known))
     shown = [f"to {account_id}" for account_id in ids[:MOST_SHOWN]]
     more = [f"… and to {len(ids) - MOST_SHOWN} more"] if len(ids) > MOST_SHOWN else []
     left_out = [f"{account_id} has no e-mail address at Clerk, and is left out" for account_id in found.without[:MOST_SHOWN]]
-    left_out += [f"{account_id} is protected by policy.yml, and is left out" for account_id in protected]
+    left_out += [f"{account_id} is protected by policy.yml, and is left out" for account_id in found.protected[:MOST_SHOWN]]
     lines = [line for line in sample.body.splitlines() if line.strip()]
     return Preview(
         summary=f"{_people(len(ids))} get{'s' if len(ids) == 1 else ''} the mail “{sample.subject}”; it cannot be taken back",
@@ -144,7 +150,6 @@ class _Mailing:
         self._params = params
         self._context = context
         self._template = template
-        self._clerk = context.providers.clerk()
         self._mail = context.providers.mail()
         self._job = context.job
         self._not_now = 0
@@ -156,7 +161,7 @@ class _Mailing:
         """Enter everybody; at a later attempt, settle what was under way. Why nothing may be sent; "": it may."""
         notes = await self._job.notes()
         if "planned" not in notes:
-            wanted, _ = _wanted(self._params, self._context)
+            wanted = _wanted(self._params, self._context)
             await self._job.add(wanted, {"planned": len(wanted), "text": self._template.digest, "under_way": []})
             notes = await self._job.notes()
         self._planned = int(str(notes["planned"]))
@@ -172,10 +177,10 @@ class _Mailing:
         """Write to all who are left; why it ended early, "": it did not."""
         while waiting := await self._job.next(MAX_NAMED):
             try:
-                found = await _find(self._clerk, waiting)
+                found = await _find(self._context, waiting)
             except (Refused, Unavailable) as error:
                 return f"{error.what}; {error.remedy}"
-            await self._job.end(dict.fromkeys(found.without, NO_ADDRESS))
+            await self._job.end({**dict.fromkeys(found.without, NO_ADDRESS), **dict.fromkeys(found.protected, PROTECTED)})
             for start in range(0, len(found.known), AT_ONCE):
                 if self._context.is_stopping():
                     return "it was stopped"
@@ -245,14 +250,15 @@ class _Mailing:
         counts = tally(ended)
         sent, unsure = counts[SENT], counts[UNSURE]
         missed = {user_id: end for user_id, end in ended.items() if way_of(end) != SENT}
-        untold = self._planned - sent - unsure
+        due = self._planned - counts[PROTECTED]
+        untold = due - sent - unsure
         said = _counted(counts, left)
         why = f"; {stopped}" if stopped else ""
-        state = State.OK if sent == self._planned else State.FAILING if untold else State.UNKNOWN
+        state = State.OK if 0 < sent == due else State.UNKNOWN if unsure and not untold else State.FAILING
         return Outcome(
             state=state,
-            value=f"{sent} of {self._planned} sent",
-            summary=f"The mail server took {sent} of {self._planned} mails{said}{why}",
+            value=f"{sent} of {due} sent",
+            summary=f"The mail server took {sent} of {due} mails{said}{why}",
             details=tuple(f"{user_id}: {end}" for user_id, end in sorted(missed.items())[:MOST_SHOWN]),
             remedy=_remedy(untold=untold, unsure=unsure),
             facts={
@@ -261,6 +267,7 @@ class _Mailing:
                 "may_have_been_sent": unsure,
                 "refused": counts[REFUSED],
                 "no_address": counts[NO_ADDRESS],
+                "protected": counts[PROTECTED],
                 "not_sent": counts[NOT_NOW] + left,
                 "text": self._template.digest[:12],
             },
@@ -282,8 +289,8 @@ async def _template(params: NotifyParams, context: ActionContext) -> MailTemplat
     return template
 
 
-def _wanted(params: NotifyParams, context: ActionContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(who is to be told, who is left out because they are protected). Raises: UserError for nobody, and in a drill."""
+def _wanted(params: NotifyParams, context: ActionContext) -> tuple[str, ...]:
+    """Who is to be told. Raises: UserError for nobody, and in a drill."""
     run = context.run
     if run.drill:
         raise UserError("this is a drill, and users are real: nobody is written to")
@@ -291,21 +298,27 @@ def _wanted(params: NotifyParams, context: ActionContext) -> tuple[tuple[str, ..
     strange = [user_id for user_id in asked if not re.fullmatch(USER_ID_PATTERN, user_id)]
     if strange:
         raise UserError(f"{clean(strange[0], max_chars=60)} is no user of Clerk; take it off the accounts, or name the users")
-    wanted = tuple(user_id for user_id in dict.fromkeys(asked) if user_id not in run.protected)
-    if not wanted:
+    if not asked:
         raise UserError("there is nobody to tell: the incident knows no affected accounts, and no users were named")
-    return wanted, tuple(user_id for user_id in dict.fromkeys(asked) if user_id in run.protected)
+    return tuple(dict.fromkeys(asked))
 
 
-async def _find(clerk: ClerkClient, user_ids: Sequence[str]) -> _Receivers:
+async def _find(context: ActionContext, user_ids: Sequence[str]) -> _Receivers:
     """The accounts and their primary addresses, in the order of ``user_ids``. Raises: Refused, Unavailable."""
+    clerk = context.providers.clerk()
     found: dict[str, Account] = {}
     for start in range(0, len(user_ids), MAX_NAMED):
         named = user_ids[start : start + MAX_NAMED]
         found |= {account.id: account for account in await clerk.list_users(user_ids=named, limit=MAX_NAMED)}
-    known = tuple(found[user_id] for user_id in user_ids if user_id in found and is_address(found[user_id].primary_email or ""))
-    reachable = {account.id for account in known}
-    return _Receivers(known=known, without=tuple(user_id for user_id in user_ids if user_id not in reachable))
+    there = [found[user_id] for user_id in user_ids if user_id in found]
+    reachable = [account for account in there if is_address(account.primary_email or "")]
+    protected = {account.id for account in reachable if protection_of(account, context)}
+    written_to = {account.id for account in reachable}
+    return _Receivers(
+        known=tuple(account for account in reachable if account.id not in protected),
+        without=tuple(user_id for user_id in user_ids if user_id not in written_to),
+        protected=tuple(user_id for user_id in user_ids if user_id in protected),
+    )
 
 
 def _values(params: NotifyParams, context: ActionContext, name: str) -> dict[str, str]:

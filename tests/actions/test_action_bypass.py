@@ -200,6 +200,15 @@ async def test_one_that_somebody_turned_on_by_hand(ground: Ground) -> None:
     assert variables(ground) == []
 
 
+async def test_one_that_is_on_for_another_incident(ground: Ground) -> None:
+    """Whoever wants it as well is told that it may go off earlier; the one for whom it is on is not."""
+    await ground.run(ON)
+    assert "for inc-" not in " ".join((await ground.shows(ON)).items)
+    ground.context = replace(ground.context, run=replace(ground.context.run, incident_id="inc-43"))
+    told = (await ground.shows(ON)).items
+    assert "Muster turned it on for inc-42: it goes off at the end booked there, if that comes first" in told
+
+
 # -- interrupted ----------------------------------------------------------------------------------------------------
 
 

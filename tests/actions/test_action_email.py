@@ -169,14 +169,17 @@ async def test_what_must_not_be_sent_is_not(
     assert world.smtp.mails == []
 
 
-async def test_protected_accounts_are_left_out(world: World, post: ActionContext) -> None:
-    """And it is said."""
-    context = replace(post, run=replace(FACTS, protected=frozenset({"user_2many"})))
+@pytest.mark.parametrize("name", ["user_2many", "2MANY@sandbox.example"])
+async def test_protected_accounts_are_left_out(world: World, post: ActionContext, name: str) -> None:
+    """By id and by address, whoever named them; it is said, and nothing is amiss for that."""
+    context = replace(post, run=replace(FACTS, protected=frozenset({name})))
     shown = await show(context)
     assert "user_2many is protected by policy.yml, and is left out" in shown.items
     assert "user_2many" not in shown.accounts
-    await notify(context)
+    outcome = await notify(context)
+    assert (outcome.state, outcome.value, outcome.facts["protected"]) == (State.OK, "2 of 2 sent", 1)
     assert receivers(world) == addresses("2demo", "2quiet")
+    assert "user_2many: protected" in outcome.details
 
 
 async def test_who_has_no_address_is_counted(world: World, post: ActionContext) -> None:
