@@ -138,6 +138,7 @@ class Courier:
         self.timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
         self.bot_url = "http://127.0.0.1:3000"
         self.deliveries: list[Delivery] = []
 
@@ -149,7 +150,8 @@ class Courier:
         )
 
     async def stop(self) -> None:
-        """Give up what is still on its way and close the client."""
+        """Give up what is still on its way, launch nothing more, and close the client."""
+        self._is_stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -201,7 +203,7 @@ class Courier:
 
     def _launch(self, delivery: Delivery, delays_s: tuple[float, ...]) -> None:
         self.deliveries.append(delivery)
-        if self._session is not None and self._session.closed:  # the sandbox has ended; nobody listens any more
+        if self._is_stopped:  # nobody listens any more
             return
         task = asyncio.create_task(self._deliver(delivery, delays_s), name=f"deliver {delivery.kind}")
         delivery.task = task

@@ -194,3 +194,18 @@ async def test_stopping_does_not_wait_for_what_is_on_its_way(sandbox: Sandbox, b
     await asyncio.wait_for(sandbox.stop(), 2)
     await sandbox.stop()
     assert len(said.attempts) == 2
+
+
+async def test_nothing_is_launched_while_it_stops(impatient: Sandbox, bot: TinyBot) -> None:
+    """What the bot still does while the sandbox ends is told to nobody, and leaves no task behind."""
+    bot.answer = hang
+    saying = asyncio.create_task(impatient.workspace.say("developer", "support", "hello"))
+    await impatient.wait_for(lambda: bot.received, timeout_s=10, what="a delivery under way")
+    stopping = asyncio.create_task(impatient.courier.stop())
+    await asyncio.sleep(0)  # it waits for what it has cancelled
+    late = impatient.courier._send_event({"type": "message"})
+    await stopping
+    saying.cancel()
+    await asyncio.gather(saying, return_exceptions=True)
+    assert late.task is None
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("deliver")] == []
