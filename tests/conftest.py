@@ -18,6 +18,7 @@ import structlog
 
 from bot.actions.registry import load_actions
 from bot.domain.catalog import Catalog
+from bot.sandbox.ports import HeldPort
 from bot.storage.embedded import server_binary
 from bot.storage.redis import RedisClock, RedisStore, connect
 from bot.storage.runbook_files import load_catalog
@@ -56,10 +57,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def plain_logging() -> Iterator[None]:
-    """What one test says about logging (a command of the terminal, run in this process) is not said to the next one."""
+    """What one test says about logging (a command of the terminal, run in this process) is not said to the next one.
+
+    Tracebacks are plain: drawing one with all local variables, as structlog does by default where there is rich, takes seconds,
+    in which the event loop stands still, and leases and deadlines run out.
+    """
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
     yield
-    if structlog.is_configured():
-        structlog.reset_defaults()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +93,7 @@ def redis_url() -> Iterator[str]:
         options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--appendonly", "yes", "--appendfsync", "always"]
         server = subprocess.Popen([str(server_binary()), *options], stdout=log, stderr=log)
         client = redis.Redis(unix_socket_path=socket)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             try:
                 client.ping()
@@ -101,6 +107,13 @@ def redis_url() -> Iterator[str]:
         server.kill()
         server.wait()
         log.close()
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """A port at which nobody listens, and that nobody else on this machine is given meanwhile."""
+    with HeldPort() as port:
+        yield port.number
 
 
 class MovingClock(RedisClock):

@@ -7,29 +7,33 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-READY_TIMEOUT_S = 15.0
+from bot.sandbox.ports import HeldPort
+
+READY_TIMEOUT_S = 40.0
+"""Patience, not a promise: ten bots may be starting on two cores."""
 STOP_TIMEOUT_S = 12.0
 
 
 class BotProcess:
     """``python -m bot serve`` with these settings and no others. Its log goes to ``log``, one JSON object a line.
 
-    The port is chosen here and kept over restarts, as a service's is.
+    The port is chosen here and kept over restarts, as a service's is: nobody else on this machine is given it meanwhile.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        port = _free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self._environment = {**inherited, **environment, "HOST": "127.0.0.1", "PORT": str(port), "LOG_FORMAT": "json"}
+        port = HeldPort()
+        weakref.finalize(self, port.close)
+        self.url = f"http://127.0.0.1:{port.number}"
+        self._environment = {**inherited, **environment, "HOST": "127.0.0.1", "PORT": str(port.number), "LOG_FORMAT": "json"}
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
 
@@ -64,11 +68,13 @@ class BotProcess:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The log lines of one event."""
-        lines = [json.loads(line) for line in self._log.read_text("utf-8").splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == event]
+        return [line for line in self.lines() if line.get("event") == event]
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def lines(self) -> list[dict[str, Any]]:
+        """All of the log; without a line that is being written at this moment, or that a kill cut off."""
+        found = []
+        for line in self._log.read_text("utf-8", errors="replace").splitlines():
+            if line.startswith("{"):
+                with contextlib.suppress(json.JSONDecodeError):
+                    found.append(json.loads(line))
+        return found

@@ -11,7 +11,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from bot.domain.errors import ConfigError, TemporaryError
+from bot.sandbox.ports import HeldPort
 
 WHERE_DEBIAN_HAS_IT: Final = "/usr/lib/postgresql"
 START_TIMEOUT_S: Final = 20.0
@@ -54,9 +54,14 @@ class TemporaryPostgres:
 
     def __init__(self) -> None:
         self.password = secrets.token_hex(12)
-        self.port = 0
+        self._port: HeldPort | None = None
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """Of 127.0.0.1, from the first start on; 0 before."""
+        return self._port.number if self._port else 0
 
     @property
     def url(self) -> str:
@@ -89,8 +94,9 @@ class TemporaryPostgres:
         programs, folder = find_programs(), self._folder
         if programs is None or folder is None:
             raise ConfigError("this PostgreSQL was not made, or is thrown away already")
-        self.port = self.port or _free_port()
-        options = {**_OPTIONS, "port": str(self.port), "unix_socket_directories": str(folder)}
+        if self._port is None:
+            self._port = HeldPort()
+        options = {**_OPTIONS, "port": str(self._port.number), "unix_socket_directories": str(folder)}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         user, group = _as_nobody()
         with (folder / "log").open("ab") as log:
@@ -163,6 +169,8 @@ class TemporaryPostgres:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        if self._port is not None:
+            self._port.close()
 
 
 def _account() -> pwd.struct_passwd:
@@ -180,9 +188,3 @@ def _as_nobody() -> tuple[int | None, int | None]:
         return None, None
     account = _account()
     return account.pw_uid, account.pw_gid
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

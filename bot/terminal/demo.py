@@ -12,7 +12,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ import aiohttp
 
 from bot.domain.errors import ConfigError, MusterError
 from bot.sandbox.models import TEAM_ID
+from bot.sandbox.ports import HeldPort
 from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.settings import Settings
@@ -85,16 +85,16 @@ async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sand
         raise ConfigError(
             f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}; stop what uses it, or give --port another one"
         ) from error
+    bot_port = HeldPort()
     try:
         await world.start_database()
-        bot_port = _free_port()
-        sandbox.bot_url = f"http://127.0.0.1:{bot_port}"
+        sandbox.bot_url = f"http://127.0.0.1:{bot_port.number}"
         environment = {
             "SLACK_BOT_TOKEN": bot_token,
             "SLACK_SIGNING_SECRET": signing_secret,
             "SLACK_API_URL": sandbox.slack_api_url,
             "HOST": "127.0.0.1",
-            "PORT": str(bot_port),
+            "PORT": str(bot_port.number),
             "MUSTER_DATA_DIR": str(folder),
             "MUSTER_RUNBOOKS": str(runbooks),
             "MUSTER_URL": sandbox.bot_url,
@@ -113,13 +113,8 @@ async def demo_workspace(folder: Path, *, port: int) -> AsyncIterator[tuple[Sand
                 await asyncio.gather(keeping, return_exceptions=True)
                 await bot.stop()
     finally:
+        bot_port.close()
         await sandbox.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

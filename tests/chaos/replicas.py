@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.domain.timeline import verify
-from tests.chaos.ground import Ground, Replica
+from tests.chaos.ground import LOOK_EVERY_S, Ground, Replica
 from tests.scenarios.conftest import said
 
 Json = dict[str, Any]
 VISIBLE_S = 5.0
+RECORDED_S = 30.0
 STEPS = ("confirm", "logs", "variables", "document", "review")
 
 
@@ -64,6 +65,13 @@ async def kinds(site: Ground, incident_id: str = "inc-1") -> Counter[str]:
     entries = await site.store.timeline(incident_id)
     assert verify(entries) is None
     return Counter(entry.fact.kind for entry in entries)
+
+
+async def recorded(site: Ground, kind: str) -> None:
+    """Wait until there is such a fact on the timeline: what is still under way, another replica would do anew."""
+    async with asyncio.timeout(RECORDED_S):
+        while not (await kinds(site))[kind]:  # noqa: ASYNC110 - Redis tells nobody
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def ticks_in(message: Json) -> int:

@@ -93,7 +93,7 @@ async def try_fault(redis_url: str, method: str, way: Way, *, database: int) -> 
         without = _without(method) if way == "missing_scope" else frozenset()
         try:
             await story.open()
-            await stage.wait(lambda: not [name for name in story.missing_of_the_opening() if name not in without], "all", 15)
+            await stage.wait(lambda: not [name for name in story.missing_of_the_opening() if name not in without], "all", 40)
         except TimeoutError as error:
             wrong = [f"lost {name}" for name in story.missing_of_the_opening()] or [str(error)]
         await asyncio.sleep(0.1)

@@ -23,9 +23,9 @@ from tests.scenarios.conftest import said
 Json = dict[str, Any]
 
 TRIES = 4
-PATIENCE_S = 7.0
-"""A crash, a start, and the lease of who died: about 4 s on a busy machine."""
-READY_S = 25.0
+PATIENCE_S = 12.0
+"""A crash, a start, and the lease of who died: about 4 s on a busy machine. Who is impatient asks twice."""
+READY_S = 50.0
 MOST_NUMBERS = 5
 """A crash between its number and its entry leaves a gap: the incident is not always number 1."""
 MOST_ENTRIES = 80
@@ -127,6 +127,7 @@ class Story:
         await self.fall_asleep()
         await self.acknowledge_again()
         await self._see(lambda: not self.missing(), lambda: f"what is missing: {sorted(self.missing())}", READY_S)
+        await self._all_recorded()
 
     async def open(self) -> None:
         """Somebody cries, and somebody else asks. Slack itself repeats what was not acknowledged."""
@@ -245,6 +246,16 @@ class Story:
             await asyncio.wait_for(wait(), READY_S)
         except TimeoutError:
             raise TimeoutError(f"{count} × {kind} on the timeline") from None
+
+    async def _all_recorded(self) -> None:
+        """What people see comes before its record."""
+        missing = EXPECTED
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_S):
+                while missing := EXPECTED - await self.effects():  # noqa: ASYNC110 - Redis tells nobody
+                    await asyncio.sleep(LOOK_EVERY_S)
+                return
+        raise TimeoutError(f"what is missing: {sorted(missing)}")
 
     async def _see(self, done: Callable[[], Any], what: str | Callable[[], str], timeout_s: float) -> None:
         try:

@@ -43,7 +43,7 @@ def sample(chance: random.Random) -> list[tuple[Act, Phase]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_killed_and_finished_by_another_replica(redis_url: str) -> None:
     """One effect at the most, none lost, and "unknown" where nobody can know; each call between its intent and its outcome."""
     chosen = seed()

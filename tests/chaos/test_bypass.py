@@ -29,7 +29,7 @@ from bot.storage.runbook_files import load_catalog
 from tests.chaos.ground import Ground, Replica, ground
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 ASKED_BY, APPROVED_BY = "U0DEVELOPER", "U0ONCALL"
 ACTION = load_actions()["clerk.emergency_bypass"]

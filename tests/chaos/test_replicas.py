@@ -11,10 +11,10 @@ import pytest
 
 from bot.sandbox.delivery import Delivery
 from tests.chaos.ground import Ground, Replica, ground
-from tests.chaos.replicas import card, drive, kinds, opened, rooms, started, ticks_in
+from tests.chaos.replicas import card, drive, kinds, opened, recorded, rooms, started, ticks_in
 from tests.scenarios.conftest import said
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 LEASE_S = 2.0
 VISIBLE_S = 5.0
@@ -98,6 +98,8 @@ async def test_an_owner_that_sleeps_and_wakes_up_late_changes_nothing(site: Grou
     """Stopped in the middle of a slow drawing, while holding the room's lease; the other goes on; the card never goes back."""
     first, second = await started(site, 2)
     room = await opened(site)
+    await site.until(lambda: site.sandbox.workspace.messages("incidents"), "the announcement")
+    await recorded(site, "page_sent")
     site.sandbox.web_api.latency_s = 0.4
     await site.sandbox.workspace.click("developer", room.name, card(site)["ts"], "tick", block_id="do:confirm")
     first.stop()

@@ -12,7 +12,7 @@ from tests.chaos.ground import RedisServer, redis_server
 from tests.chaos.slack_faults import COSMETIC, LOOKING_BACK, OPENING, Way
 
 # Ten bots and their workspaces in one process, on a machine that has other things to do.
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(480), pytest.mark.slow]
 MOST_AT_ONCE = 10
 """So many bots in one process; more are late for each other, and a Redis has 16 databases."""
 

@@ -34,6 +34,6 @@ async def test_a_refused_call_is_asked_again_when_slack_says(unstarted: Stage) -
     stage.sandbox.faults.add(method="chat.postMessage", kind="429", retry_after_s=1, match={"channel": "C0INCIDENTS"})
     await stage.workspace.command("developer", "general", "/incident clerk down")
     room = await stage.room()
-    await stage.wait(lambda: room.id in str(stage.messages("incidents")), "the announcement", timeout_s=10)
+    await stage.wait(lambda: room.id in str(stage.messages("incidents")), "the announcement")
     assert limited(stage) == ["chat.postMessage"]
     assert len([one for one in stage.messages("incidents") if room.id in str(one)]) == 1

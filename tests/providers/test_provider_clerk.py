@@ -18,14 +18,14 @@ from bot.sandbox.world import World, clerk, clerk_data
 @pytest.fixture
 async def client(world_url: str) -> AsyncIterator[ClerkClient]:
     """The client, pointed at the world."""
-    made = ClerkClient(SecretStr(clerk.SECRET_KEY), api_url=f"{world_url}/clerk", timeout_s=2.0)
+    made = ClerkClient(SecretStr(clerk.SECRET_KEY), api_url=f"{world_url}/clerk", timeout_s=20.0)
     yield made
     await made.aclose()
 
 
 def odd(url: str) -> ClerkClient:
     """A client of a hand-made server."""
-    return ClerkClient(SecretStr(clerk.SECRET_KEY), api_url=url, timeout_s=2.0)
+    return ClerkClient(SecretStr(clerk.SECRET_KEY), api_url=url, timeout_s=20.0)
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])

@@ -17,7 +17,7 @@ from bot.sandbox.world import World
 @pytest.fixture
 async def health() -> AsyncIterator[HealthClient]:
     """A probe that reads little."""
-    made = HealthClient(timeout_s=5.0, max_bytes=10_000)
+    made = HealthClient(timeout_s=20.0, max_bytes=10_000)
     yield made
     await made.aclose()
 
@@ -117,7 +117,7 @@ async def test_a_server_error_is_failing_whatever_it_says(health: HealthClient, 
 async def test_silence_is_failing(world: World, world_url: str, fault: Any, says: str) -> None:
     """An application that does not answer the bot does not answer its users."""
     world.plant("application", fault)
-    health = HealthClient(timeout_s=0.1)
+    health = HealthClient(timeout_s=0.1 if fault == "hang" else 20.0)
     reading = await health.probe(f"{world_url}/app/api/health/clerk")
     assert (reading.healthy, reading.status, reading.http_status) == (False, says, None)
     await health.aclose()

@@ -36,7 +36,7 @@ async def client(base_url: str, **options: Any) -> AsyncIterator[ProviderHttp]:
         token=SecretStr(SECRET),
         token_setting="ACME_TOKEN",
     )
-    http = ProviderHttp(endpoint, **{"timeout_s": 5.0, **options})
+    http = ProviderHttp(endpoint, **{"timeout_s": 20.0, **options})
     try:
         yield http
     finally:
@@ -278,7 +278,8 @@ async def test_a_write_without_an_answer_is_sent_once_and_unknown(world: Any, wo
     recorded = asyncio.Event()
     world.on_change = recorded.set
     world.plant("clerk", fault)
-    async with client(world_url + "/clerk", timeout_s=0.2) as http:
+    timeout_s = 1.0 if "hang" in fault else 20.0  # long enough for a slow machine to have sent it
+    async with client(world_url + "/clerk", timeout_s=timeout_s) as http:
         with pytest.raises(Unanswered, match="look before repeating"):
             await http.call("POST", "v1", "sessions", "sess_2demo0001", "revoke", effect=True)
     await recorded.wait()
@@ -397,7 +398,7 @@ def test_httpx_is_imported_in_one_place() -> None:
 async def endpoint_client(base_url: str, **changes: Any) -> AsyncIterator[ProviderHttp]:
     """A client whose endpoint differs."""
     values = {"name": "Acme", "base_url": base_url, "base_url_setting": "ACME_API_URL", "token": SecretStr(SECRET)}
-    http = ProviderHttp(Endpoint(**{**values, "token_setting": "ACME_TOKEN", **changes}), timeout_s=5.0)
+    http = ProviderHttp(Endpoint(**{**values, "token_setting": "ACME_TOKEN", **changes}), timeout_s=20.0)
     try:
         yield http
     finally:

@@ -91,7 +91,7 @@ async def test_the_address_may_have_its_version(vendor: Vendor, suffix: str) -> 
 async def test_every_fault_of_the_events_api(vendor: Vendor, reply: Reply, kind: type[MusterError], words: str) -> None:
     """Each is the right kind of error, says what to do, and was asked exactly once."""
     vendor.replies = [reply]
-    async with events(vendor, timeout_s=0.3 if reply == "hang" else 5.0) as client:
+    async with events(vendor, timeout_s=1.0 if reply == "hang" else 20.0) as client:
         with pytest.raises(kind, match=words) as caught:
             await client.send("trigger", "k", {"payload": {}})
     assert len(vendor.requests) == 1
@@ -235,7 +235,7 @@ async def test_pages_without_end_are_left(vendor: Vendor) -> None:
 async def test_every_fault_of_the_rest_api(vendor: Vendor, reply: Reply, kind: type[MusterError], words: str) -> None:
     """A read that is not answered can simply be tried again."""
     vendor.replies = [reply]
-    async with rest(vendor, timeout_s=0.3 if reply == "hang" else 5.0) as client:
+    async with rest(vendor, timeout_s=1.0 if reply == "hang" else 20.0) as client:
         with pytest.raises(kind, match=words) as caught:
             await client.find_incident("k")
     assert "CANARY" not in str(caught.value) + repr(caught.value)

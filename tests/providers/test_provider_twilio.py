@@ -84,7 +84,7 @@ async def test_a_call_is_a_form_signed_in_with_the_account(vendor: Vendor) -> No
 async def test_every_fault_of_a_call(vendor: Vendor, reply: Reply, kind: type[MusterError], words: str) -> None:
     """Whatever leaves open whether it rings is an unknown outcome; nothing is dialled twice, and no secret or number is told."""
     vendor.replies = [reply]
-    async with twilio(vendor, timeout_s=0.3 if reply == "hang" else 5.0) as client:
+    async with twilio(vendor, timeout_s=1.0 if reply == "hang" else 20.0) as client:
         with pytest.raises(kind, match=words) as caught:
             await dial(client)
     assert len(vendor.requests) == 1
@@ -166,7 +166,7 @@ async def test_a_sid_that_is_none_is_never_sent(vendor: Vendor, sid: str) -> Non
 async def test_every_fault_of_a_look(vendor: Vendor, reply: Reply, kind: type[MusterError]) -> None:
     """A look that fails changes nothing, so it never leaves an outcome open."""
     vendor.replies = [reply]
-    async with twilio(vendor, timeout_s=0.3 if reply == "hang" else 5.0) as client:
+    async with twilio(vendor, timeout_s=1.0 if reply == "hang" else 20.0) as client:
         with pytest.raises(kind) as caught:
             await client.find_calls(to=TO, from_=FROM, since=date(2026, 11, 20))
     assert "CANARY" not in str(caught.value)

@@ -19,7 +19,7 @@ from bot.sandbox.world import World, vercel
 @pytest.fixture
 async def client(world_url: str) -> AsyncIterator[VercelClient]:
     """The client, pointed at the world."""
-    made = VercelClient(SecretStr(vercel.TOKEN), api_url=f"{world_url}/vercel", team_id=vercel.TEAM_ID, timeout_s=2.0)
+    made = VercelClient(SecretStr(vercel.TOKEN), api_url=f"{world_url}/vercel", team_id=vercel.TEAM_ID, timeout_s=20.0)
     yield made
     await made.aclose()
 
@@ -37,7 +37,7 @@ def replying(*bodies: Any) -> Any:
 
 def personal(url: str) -> VercelClient:
     """A client of a personal account at a hand-made server."""
-    return VercelClient(SecretStr("a-token"), api_url=url, team_id=None, timeout_s=2.0)
+    return VercelClient(SecretStr("a-token"), api_url=url, team_id=None, timeout_s=20.0)
 
 
 async def test_names_and_targets_without_values(client: VercelClient) -> None:
@@ -113,7 +113,7 @@ async def test_a_personal_account_shares_nothing(serve: Any) -> None:
 
 async def test_a_missing_team_is_named_in_the_remedy(world_url: str) -> None:
     """Without teamId Vercel shows a team's project as not found: the remedy says which variable to look at."""
-    client = VercelClient(SecretStr(vercel.TOKEN), api_url=f"{world_url}/vercel", team_id=None, timeout_s=2.0)
+    client = VercelClient(SecretStr(vercel.TOKEN), api_url=f"{world_url}/vercel", team_id=None, timeout_s=20.0)
     with pytest.raises(Refused, match="VERCEL_TEAM_ID") as caught:
         await client.list_env("web")
     assert caught.value.code == "not_found"

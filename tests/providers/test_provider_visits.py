@@ -16,7 +16,15 @@ from bot.sandbox.world import World
 
 @pytest.fixture
 async def client() -> AsyncIterator[HealthClient]:
-    """A visitor without patience."""
+    """A visitor with patience: the machine may be slow."""
+    made = HealthClient(timeout_s=20.0)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[HealthClient]:
+    """A visitor without any."""
     made = HealthClient(timeout_s=0.5)
     yield made
     await made.aclose()
@@ -65,7 +73,7 @@ async def test_the_header(client: HealthClient, serve: Any, value: str, says: bo
     assert (await client.visit(await serve(answering(500, {"X-Auth-Bypass": value})))).says_bypass is says
 
 
-async def test_silence_tells_nothing(client: HealthClient, serve: Any, serve_bytes: Any) -> None:
+async def test_silence_tells_nothing(impatient: HealthClient, serve: Any, serve_bytes: Any) -> None:
     """Nobody listens, nobody answers, too much is answered, it is no HTTP: neither in nor out."""
 
     async def hang(_request: web.Request) -> web.Response:
@@ -83,7 +91,7 @@ async def test_silence_tells_nothing(client: HealthClient, serve: Any, serve_byt
         await serve(flood),
         await serve_bytes(b"nothing\r\n\r\n"),
     ):
-        visit = await client.visit(url)
+        visit = await impatient.visit(url)
         assert (visit.access, visit.answered, visit.says_bypass) == ("unclear", False, False)
         assert visit.said
 

@@ -16,7 +16,7 @@ from bot.sandbox.world import World
 OPERATIONAL_SUMMARY = {"page": {}, "status": {"indicator": "none", "description": "All good"}, "components": []}
 
 
-def page(url: str, *, timeout_s: float = 5.0) -> StatusPageClient:
+def page(url: str, *, timeout_s: float = 20.0) -> StatusPageClient:
     """A client of Clerk's page at this address."""
     return StatusPageClient(url, name="Clerk's status page", setting="CLERK_STATUS_URL", timeout_s=timeout_s)
 

@@ -101,7 +101,7 @@ async def test_a_call_that_hangs(serve: Serve) -> None:
         await asyncio.sleep(30)
         return web.Response()
 
-    client = StatuspageClient(SecretStr("k"), "page1", api_url=await serve(hang), timeout_s=0.2)
+    client = StatuspageClient(SecretStr("k"), "page1", api_url=await serve(hang), timeout_s=0.5)
     with pytest.raises(Unavailable):
         await client.unresolved()
     with pytest.raises(Unanswered, match="it may have been done"):

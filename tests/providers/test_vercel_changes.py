@@ -39,18 +39,18 @@ READS: dict[str, Callable[[VercelClient], Awaitable[Any]]] = {
 @pytest.fixture
 async def client(world_url: str) -> AsyncIterator[VercelClient]:
     """The client, pointed at the world."""
-    made = VercelClient(SecretStr(vercel.TOKEN), api_url=f"{world_url}/vercel", team_id=vercel.TEAM_ID, timeout_s=2.0)
+    made = VercelClient(SecretStr(vercel.TOKEN), api_url=f"{world_url}/vercel", team_id=vercel.TEAM_ID, timeout_s=20.0)
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def at(serve: Any) -> AsyncIterator[Callable[[Any], Awaitable[VercelClient]]]:
+async def at(serve: Any) -> AsyncIterator[Callable[..., Awaitable[VercelClient]]]:
     """A client of a server that answers everything with one handler."""
     clients: list[VercelClient] = []
 
-    async def make(handler: Any) -> VercelClient:
-        made = VercelClient(SecretStr("a-token"), api_url=await serve(handler), team_id="team_a", timeout_s=1.0)
+    async def make(handler: Any, *, timeout_s: float = 20.0) -> VercelClient:
+        made = VercelClient(SecretStr("a-token"), api_url=await serve(handler), team_id="team_a", timeout_s=timeout_s)
         clients.append(made)
         return made
 
@@ -116,7 +116,7 @@ async def test_a_hang_may_have_been_done(at: Any, call: str) -> None:
         raise AssertionError
 
     with pytest.raises(Unanswered, match=r"no complete answer within 1 s"):
-        await CALLS[call](await at(hang))
+        await CALLS[call](await at(hang, timeout_s=1.0))
 
 
 @pytest.mark.parametrize("call", ["set_env", "redeploy"])
@@ -281,7 +281,7 @@ async def test_a_build_log_in_both_shapes(at: Any) -> None:
 async def test_a_log_that_never_ends(client: VercelClient, world: World) -> None:
     """What came within the time is read, half a line at its end is not, and the connection is let go."""
     world.vercel.runtime_lines = [{"level": "error", "message": "one"}, {"level": "info", "message": "two"}]
-    lines = await client.runtime_log(vercel.PROJECT_ID, vercel.LIVE_ID, for_s=0.2)
+    lines = await client.runtime_log(vercel.PROJECT_ID, vercel.LIVE_ID, for_s=1.0)
     assert [(line.message, line.is_bad) for line in lines] == [("one", True), ("two", False)]
     world.vercel.runtime_lines = []
     assert await client.runtime_log(vercel.PROJECT_ID, vercel.LIVE_ID, for_s=0.2) == ()
@@ -294,7 +294,7 @@ async def test_a_log_whose_answer_does_not_even_begin(at: Any) -> None:
         await asyncio.sleep(5)
         raise AssertionError
 
-    assert await READS["runtime_log"](await at(hang)) == ()
+    assert await READS["runtime_log"](await at(hang, timeout_s=1.0)) == ()
 
 
 async def test_a_log_that_is_too_much(at: Any) -> None:

@@ -13,7 +13,7 @@ import importlib.util
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -22,14 +22,19 @@ import pytest_asyncio
 from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.ports import HeldPort
 from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from tests.sandbox.tiny_bot import SIGNING_SECRET, TOKEN, Received, TinyBot, manifest
 
 if importlib.util.find_spec("playwright"):
-    from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+    from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
+PATIENCE_S = 20.0
+"""How long anything may take, at most, on a machine that has other things to do."""
+
+Answer = TypeVar("Answer")
 
 # None of these asks anybody outside this machine; Playwright gives each start an empty profile.
 FLAGS = [
@@ -60,8 +65,18 @@ async def one_chromium() -> AsyncIterator[Browser]:
         pytest.skip("needs Playwright for Python: .venv/bin/pip install playwright")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        expect.set_options(timeout=PATIENCE_S * 1000)
         yield browser
+        expect.set_options(timeout=None)
         await browser.close()
+
+
+class PatientSandbox(Sandbox):
+    """One that waits for a browser as long as the browser is waited for."""
+
+    async def wait_for(self, predicate: Callable[[], Answer], timeout_s: float = PATIENCE_S, what: str = "") -> Answer:
+        """See ``Sandbox``."""
+        return await super().wait_for(predicate, timeout_s, what)
 
 
 @pytest_asyncio.fixture(loop_scope="module", name="world")
@@ -72,8 +87,10 @@ async def page_world() -> World:
 
 @pytest_asyncio.fixture(loop_scope="module", name="sandbox")
 async def page_sandbox(world: World) -> AsyncIterator[Sandbox]:
-    """A workspace with the world beside it. Unlike the other tests' it waits Slack's full 3 s for an answer."""
-    made = Sandbox(signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=manifest(), world=world)
+    """A workspace with the world beside it. It waits longer for the bot than Slack does: no test here is about that."""
+    made = PatientSandbox(
+        signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=manifest(), world=world, ack_timeout_s=PATIENCE_S
+    )
     await made.start()
     yield made
     await made.stop()
@@ -118,7 +135,7 @@ class Windows:
         script: str = "",
         **more: str,
     ) -> Page:
-        """The page as this user in this channel; returns when the channel is shown.
+        """The page as this user in this channel; returns when the channel is shown, with its messages.
 
         With ``beside`` it is one more tab of that page's profile; ``more`` goes into the address (thread, message, home).
         ``script`` runs before anything of the page's.
@@ -133,11 +150,12 @@ class Windows:
         where = urlencode({"user": user, "channel": channel, "panel": panel, **more})
         await page.goto(f"{url or self.url}/#{where}")
         await page.locator(".composer, .composer-off, .home").first.wait_for()
+        await expect(page.locator("main").get_by_text("Loading…", exact=True)).to_have_count(0)
         return page
 
     async def _profile(self, size: dict[str, int], scheme: str) -> BrowserContext:
         context = await self.chromium.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         self.contexts.append(context)
         return context
 
@@ -191,17 +209,22 @@ def opens(slack: AsyncWebClient, view: dict[str, Any], submitted: Callable[[Rece
 
 
 class Relay:
-    """A loopback wire between browser and sandbox that a test can cut: connections break, new ones are refused."""
+    """A loopback wire between browser and sandbox that a test can cut: connections break, new ones are refused.
+
+    ``close`` it at the end.
+    """
 
     def __init__(self, target_url: str) -> None:
         self._port = int(target_url.rpartition(":")[2])
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._held: HeldPort | None = None
         self.port = 0
 
     async def mend(self) -> str:
         """Listen (on the same port as before); returns the address."""
+        self._let_go()
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{self.port}"
@@ -210,17 +233,33 @@ class Relay:
         """Break everything."""
         if self._server is not None:
             self._server.close()
+            self._server = None
+            self._held = HeldPort(self.port)
         for writer in self._open:
             writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def close(self) -> None:
+        """Break everything for good."""
+        await self.cut()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # cut before this connection was looked at
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._open.add(writer)  # at once: it may be cut while the other half is being connected
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._open |= {writer, far_writer}
+        self._open.add(far_writer)
         await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         self._open -= {writer, far_writer}
 

@@ -54,7 +54,7 @@ class MountedWorld:
         assert self.http._base_url is not None
         return self.world.environment(str(self.http._base_url), paging=True)
 
-    async def until(self, predicate: Callable[[], object], timeout_s: float = 5.0) -> None:
+    async def until(self, predicate: Callable[[], object], timeout_s: float = 15.0) -> None:
         """Wait for something to have become true by one of the changes."""
         async with asyncio.timeout(timeout_s):
             while not predicate():

@@ -28,7 +28,7 @@ class Bedroom:
 
     async def stands_still(self) -> None:
         """Wait for the end of it."""
-        await self.feed.wait_for(lambda: not self.night.is_running, 5)
+        await self.feed.wait_for(lambda: not self.night.is_running, 15)
 
     async def _moved(self, offset_s: float) -> None:
         self.moves.append(offset_s)
@@ -89,7 +89,7 @@ async def test_it_is_stopped_where_it_is(bedroom: Bedroom) -> None:
 
 async def test_the_page_plays_it(sandbox: Sandbox, browser: aiohttp.ClientSession) -> None:
     """By the control API, whose state has it; a word that is not understood changes nothing."""
-    sandbox.night.pace_s = 0.001
+    sandbox.night.pace_s = 0.02
     async with browser.post("/sandbox/night", json={"act": "sleep"}) as response:
         assert response.status == 400
     assert sandbox.clock.offset_s == 0

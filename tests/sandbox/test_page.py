@@ -31,15 +31,17 @@ if importlib.util.find_spec("playwright"):
 pytestmark = [ONE_LOOP]
 
 
-async def test_two_people_see_what_the_other_writes(windows: Windows, bot: TinyBot) -> None:
+async def test_two_people_see_what_the_other_writes(windows: Windows, sandbox: Sandbox, bot: TinyBot) -> None:
     """A message appears in both windows without a reload, and the bot hears it escaped as Slack does."""
     developer = await windows.open(DEVELOPER, "C0SUPPORT")
     support = await windows.open(SUPPORT, "C0SUPPORT")
     await write(developer, "login is *broken* & <slow>")
     await expect(row(support, "login is broken & <slow>")).to_contain_text("Developer")
     await expect(support.locator("article strong")).to_have_text("broken")
+    await sandbox.settled()
     await write(support, "seen, @developer")
     await expect(developer.locator("article .mention-me")).to_have_text("@Developer")
+    await sandbox.settled()
     assert [event["text"] for event in bot.events("message")] == [
         "login is *broken* &amp; &lt;slow&gt;",
         f"seen, <@{DEVELOPER}>",

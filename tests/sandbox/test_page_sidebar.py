@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 
@@ -26,7 +27,7 @@ from tests.sandbox.browsing import (  # noqa: F401 - fixtures among them
 from tests.sandbox.tiny_bot import TinyBot, actions, button, section, select
 
 if importlib.util.find_spec("playwright"):
-    from playwright.async_api import expect
+    from playwright.async_api import Route, expect
 
 pytestmark = [ONE_LOOP, pytest.mark.slow]
 
@@ -35,9 +36,9 @@ async def test_what_is_unread_is_counted_for_each_person_and_survives_a_reload(
     windows: Windows, sandbox: Sandbox, slack: AsyncWebClient
 ) -> None:
     """Own words, Slack's own lines and replies do not count; more than 99 are 99+; reading is remembered per person."""
+    page = await windows.open(DEVELOPER, "C0SUPPORT")  # before there is the room: what it counts it has not also loaded
     room = (await slack.conversations_create(name="inc-7-busy"))["channel"]["id"]
     await slack.conversations_invite(channel=room, users=f"{DEVELOPER},{SUPPORT}")
-    page = await windows.open(DEVELOPER, "C0SUPPORT")
     busy = page.get_by_role("navigation").get_by_role("button", name="inc-7-busy")
     for number in range(3):
         await slack.chat_postMessage(channel=room, text=f"words {number}")
@@ -66,6 +67,35 @@ async def test_what_is_unread_is_counted_for_each_person_and_survives_a_reload(
     await busy.click()
     await expect(page.get_by_role("separator").filter(has_text="New")).to_have_count(0)  # it is further up than what is loaded
     await expect(row(page, "more 149")).to_be_in_viewport()
+
+
+async def test_what_was_loaded_already_is_not_counted_again_when_the_stream_tells_it(
+    windows: Windows, sandbox: Sandbox, slack: AsyncWebClient
+) -> None:
+    """A message that came between the page's question for the state and the one for the messages comes in both ways."""
+    room = (await slack.conversations_create(name="inc-8-late"))["channel"]["id"]
+    await slack.conversations_invite(channel=room, users=DEVELOPER)
+    await slack.chat_postMessage(channel=room, text="one")
+    page = await windows.open(DEVELOPER, "C0SUPPORT")
+    loaded = asyncio.Event()
+
+    async def load(route: Route) -> None:
+        await slack.chat_postMessage(channel=room, text="two")
+        await route.fulfill(response=await route.fetch())
+        loaded.set()
+
+    async def stream(route: Route) -> None:
+        await loaded.wait()
+        await route.continue_()
+
+    await page.route(re.compile(f"/sandbox/messages.*{room}"), load, times=1)
+    await page.route("**/sandbox/stream*", stream)
+    await page.reload()
+    await loaded.wait()
+    await sandbox.workspace.say(SUPPORT, "support", "the stream goes")
+    await expect(row(page, "the stream goes")).to_be_visible()
+    late = page.get_by_role("navigation").get_by_role("button", name="inc-8-late")
+    await expect(late).to_have_accessible_name("channel inc-8-late 2 unread")
 
 
 async def test_a_line_stands_before_what_is_new(windows: Windows, sandbox: Sandbox, slack: AsyncWebClient) -> None:
@@ -136,6 +166,7 @@ async def test_home_shows_what_the_app_has_put_there(
     await expect(home.get_by_text("Yours: one incident")).to_be_visible()
     await page.reload()
     await home.get_by_role("button", name="Go", exact=True).click()
+    await sandbox.wait_for(lambda: bot.interactions("block_actions"))
     await home.get_by_role("button", name="Choose:").click()
     await page.get_by_role("option", name="b").click()
     pressed, chosen = await sandbox.wait_for(

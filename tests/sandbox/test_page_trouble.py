@@ -8,6 +8,7 @@ import re
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.ports import HeldPort
 from bot.sandbox.seed import DEVELOPER, ONCALL, SUPPORT
 from bot.sandbox.server import Sandbox
 from tests.sandbox.browsing import (  # noqa: F401 - fixtures among them
@@ -27,7 +28,7 @@ from tests.sandbox.browsing import (  # noqa: F401 - fixtures among them
 from tests.sandbox.tiny_bot import SIGNING_SECRET, TOKEN, TinyBot, actions, button, field, manifest, modal, section, text
 
 if importlib.util.find_spec("playwright"):
-    from playwright.async_api import expect
+    from playwright.async_api import Page, expect
 
 pytestmark = [ONE_LOOP, pytest.mark.slow]
 
@@ -134,6 +135,7 @@ async def test_a_dropped_stream_goes_on_where_it_broke_off(windows: Windows, san
         sandbox.state.post_as_user("C0SUPPORT", SUPPORT, f"line {number}")
     relay = Relay(sandbox.url)
     page = await windows.open(DEVELOPER, "C0SUPPORT", url=await relay.mend())
+    await expect(page.get_by_text("line 79", exact=True)).to_be_in_viewport()
     await page.get_by_role("log").press("Home")
     await expect(page.locator("article")).to_have_count(80)
     await page.get_by_role("button", name="Jump to newest").click()
@@ -157,7 +159,7 @@ async def test_a_dropped_stream_goes_on_where_it_broke_off(windows: Windows, san
     assert await page.evaluate(STATES) == states
     windows.forgive_the_cut()
     await page.close()
-    await relay.cut()
+    await relay.close()
 
 
 async def test_a_sandbox_that_was_started_again_is_loaded_anew(
@@ -171,7 +173,8 @@ async def test_a_sandbox_that_was_started_again_is_loaded_anew(
     await page.get_by_role("dialog").wait_for()
     port = int(sandbox.url.rpartition(":")[2])
     await sandbox.stop()
-    await expect(page.get_by_role("alert")).to_contain_text("Reconnecting…")
+    with HeldPort(port):  # nobody is given it, and who calls is refused
+        await expect(page.get_by_role("alert")).to_contain_text("Reconnecting…")
     again = Sandbox(signing_secret=SIGNING_SECRET, bot_token=TOKEN, manifest=manifest())
     await again.start(port=port)
     try:
@@ -186,22 +189,32 @@ async def test_a_sandbox_that_was_started_again_is_loaded_anew(
         await again.stop()
 
 
-FRAMES = """async () => {
+FRAMES = 30
+SCROLL = """async (frames) => {
   const box = document.querySelector(".list");
-  const took = [];
-  let before = performance.now();
-  for (let step = 0; step < 30; step += 1) {
-    box.scrollTop += step < 15 ? -400 : 400;
+  for (let step = 0; step < frames; step += 1) {
+    box.scrollTop += step < frames / 2 ? -400 : 400;
     await new Promise(requestAnimationFrame);
-    took.push(performance.now() - before);
-    before = performance.now();
   }
-  return took.sort((first, second) => first - second)[took.length / 2];
 }"""
 
 
+async def work_of_a_frame_s(page: Page) -> float:
+    """What a frame of scrolling costs the page: its own time of the processor, whatever else this machine does."""
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Performance.enable")
+
+    async def worked_s() -> float:
+        metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+        return next(float(metric["value"]) for metric in metrics if metric["name"] == "ThreadTime")
+
+    before_s = await worked_s()
+    await page.evaluate(SCROLL, FRAMES)
+    return (await worked_s() - before_s) / FRAMES
+
+
 async def test_two_thousand_messages_are_paged_and_stay_fluent(windows: Windows, sandbox: Sandbox) -> None:
-    """Fifty at first, more on the way up with the place kept; a scroll's median frame within 100 ms; a click to the newest."""
+    """Fifty at first, more on the way up with the place kept; a frame of it is 100 ms of work at most; a click to the newest."""
     for number in range(2000):
         sandbox.state.post_as_user("C0SUPPORT", SUPPORT if number % 3 else ONCALL, f"line {number} of *many*")
     page = await windows.open(DEVELOPER, "C0SUPPORT")
@@ -214,7 +227,7 @@ async def test_two_thousand_messages_are_paged_and_stay_fluent(windows: Windows,
     await expect(page.get_by_text("line 1950 of many", exact=True)).to_be_in_viewport()
     await page.mouse.wheel(0, -100_000)
     await expect(page.locator("article")).to_have_count(290)
-    assert await page.evaluate(FRAMES) < 100
+    assert 0 < await work_of_a_frame_s(page) < 0.1
     await sandbox.workspace.say(SUPPORT, "support", "and one more")
     await page.get_by_role("button", name="New messages").click()
     await expect(row(page, "and one more")).to_be_in_viewport()

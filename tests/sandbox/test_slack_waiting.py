@@ -38,7 +38,7 @@ async def test_a_change_wakes_all_who_wait() -> None:
     """One ring of the bell is enough for everybody."""
     feed = Feed()
     seen: list[int] = []
-    waiting = [asyncio.create_task(feed.wait_for(lambda: bool(seen), 1)) for _ in range(3)]
+    waiting = [asyncio.create_task(feed.wait_for(lambda: bool(seen), 10)) for _ in range(3)]
     await asyncio.sleep(0)
     seen.append(1)
     feed.ring()
@@ -54,14 +54,14 @@ async def test_sleep_ends_when_the_clock_is_moved() -> None:
     await asyncio.sleep(0)
     assert not sleeping.done()
     await clock.advance(1801)
-    await asyncio.wait_for(sleeping, 1)
+    await asyncio.wait_for(sleeping, 10)
 
 
 async def test_sleep_also_ends_by_itself() -> None:
     """Real time counts too."""
     started_at = time.monotonic()
-    await SandboxClock(Feed()).sleep(0.02)
-    assert 0.02 <= time.monotonic() - started_at < 1
+    await asyncio.wait_for(SandboxClock(Feed()).sleep(0.02), 10)
+    assert time.monotonic() - started_at >= 0.02
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan")])

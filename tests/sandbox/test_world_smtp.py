@@ -173,9 +173,8 @@ async def test_addresses_that_are_unknown_or_bounce(outside: MountedWorld) -> No
         await send(outside, mail("nobody@example.com"))
     await send(outside, mail("full@example.com"))
     assert outside.world.smtp.bounces == []
-    outside.changed.clear()
     outside.clock.advance(30)
-    await asyncio.wait_for(outside.changed.wait(), 5)
+    await outside.until(lambda: outside.world.smtp.bounces)
     assert [(one.address, one.message_id) for one in outside.world.smtp.bounces] == [
         ("full@example.com", "<inc-42.on-call@muster>")
     ]

@@ -371,7 +371,7 @@ async def test_a_run_hears_that_it_is_to_stop(desk: Desk, catalog: Catalog) -> N
         async def execute(self, action: str, params: Mapping[str, Any], assignment: Assignment) -> Outcome:
             assert not assignment.is_stopping()
             await desk.handle(incident.id, StopRun(run_id="r1"), by="U2")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not assignment.is_stopping():  # noqa: ASYNC110 - it is what an action does between its calls
                     await asyncio.sleep(0.02)
             return BAD

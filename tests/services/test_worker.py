@@ -15,6 +15,7 @@ from bot.domain.commands import Join
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome
 from bot.domain.incident import Incident
 from bot.domain.tasks import TaskKind, prompt_task
+from bot.services import worker as worker_module
 from bot.services.desk import Desk
 from bot.services.leases import guard
 from bot.services.ports import SURE_S, Claimed, Task
@@ -45,7 +46,7 @@ class Performer:
         if not held:
             self._go.set()
         self.started = asyncio.Event()
-        self.full = asyncio.Event()
+        self._called = asyncio.Event()
         self.attempts: list[tuple[str, int]] = []
         self.now = 0
         self.most = 0
@@ -54,13 +55,19 @@ class Performer:
         """Let what waits finish."""
         self._go.set()
 
+    async def until_begun(self, attempts: int) -> None:
+        """Wait until it was called so often."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.attempts) < attempts:
+                self._called.clear()
+                await self._called.wait()
+
     async def __call__(self, task: Task, incident: Incident) -> Performed:
         self.attempts.append((task.id, task.attempt))
         self.now += 1
         self.most = max(self.most, self.now)
         self.started.set()
-        if self.now == MOST_AT_ONCE:
-            self.full.set()
+        self._called.set()
         try:
             await self._go.wait()
             if self._errors:
@@ -75,9 +82,9 @@ def failed(task: Task, incident: Incident, reason: str) -> Join:
     return Join(user_id=f"failed: {reason}")
 
 
-async def other_claims(floor: Floor) -> tuple[Task, ...]:
+async def other_claims(floor: Floor, *, lease_ms: int = LEASE_MS) -> tuple[Task, ...]:
     """What another worker gets now."""
-    return (await RedisStore.claim(floor.store, most=10, lease_ms=LEASE_MS)).tasks
+    return (await RedisStore.claim(floor.store, most=10, lease_ms=lease_ms)).tasks
 
 
 # -- once ----------------------------------------------------------------------------------------------------------------
@@ -89,6 +96,7 @@ async def test_a_task_is_performed_once_and_its_outcome_recorded(floor: Floor) -
     async with floor.worker(perform):
         await floor.ask("work")
         await floor.until("work", "done")
+        await floor.until_outcome("done")
     assert perform.attempts == [("work", 1)]
     assert await floor.joined() == ["U-work"]
     assert floor.outcomes == ["done"]
@@ -104,13 +112,14 @@ async def test_three_workers_perform_each_task_once(floor: Floor) -> None:
     assert sorted(perform.attempts) == sorted((name, 1) for name in names)
 
 
-async def test_a_backlog_is_worked_off_without_a_stampede(floor: Floor) -> None:
+async def test_a_backlog_is_worked_off_without_a_stampede(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than fits is left in the due set, for others or for later."""
+    monkeypatch.setattr(worker_module, "SLOW_S", 60.0)  # nothing counts as hanging here, however slow this machine is
     perform = Performer(held=True)
     names = [f"work{number}" for number in range(MOST_AT_ONCE + 20)]
     await floor.ask(*names)
     async with floor.worker(perform):
-        await asyncio.wait_for(perform.full.wait(), WAIT_S)
+        await perform.until_begun(MOST_AT_ONCE)
         (one,) = (await RedisStore.claim(floor.store, most=1, lease_ms=LEASE_MS)).tasks
         await RedisStore.release(floor.store, one, delay_s=0)
         perform.go_on()
@@ -125,28 +134,32 @@ async def test_calls_that_hang_take_nobodys_place(floor: Floor) -> None:
     await floor.ask(*names, kind=TaskKind.PAGE)
     work = {kind: Work(perform=hanging if kind is TaskKind.PAGE else Performer()) for kind in TaskKind}
     async with floor.worker(work=work):
-        await asyncio.wait_for(hanging.full.wait(), WAIT_S)
+        await hanging.until_begun(MOST_AT_ONCE)
         await floor.ask("work")
         await floor.until_outcome("done")
+        await hanging.until_begun(len(names))
         assert hanging.now == len(hanging.attempts) == len(names)
         hanging.go_on()
     assert all(attempt == 1 for _, attempt in hanging.attempts)
 
 
-async def test_the_most_urgent_kind_goes_first(floor: Floor) -> None:
+async def test_the_most_urgent_kind_goes_first(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what is claimed together: the room's first call is on its way before the diagnostics use the process."""
+    monkeypatch.setattr(worker_module, "HEAD_START_S", 0.25)  # more than Redis takes to answer, also where it is slow
     order: list[TaskKind] = []
+    all_begun = asyncio.Event()
 
     async def note(task: Task, incident: Incident) -> Performed:
         order.append(task.kind)
+        if len(order) == len(kinds):
+            all_begun.set()
         return Performed()
 
     kinds = (TaskKind.ROOM, TaskKind.PAGE, TaskKind.DIAGNOSE)
     for kind in reversed(kinds):
         await floor.ask(f"a-{kind}", kind=kind)
     async with floor.worker(work={kind: Work(perform=note) for kind in kinds}):
-        for kind in kinds:
-            await floor.until(f"a-{kind}", "done")
+        await asyncio.wait_for(all_begun.wait(), WAIT_S)
     assert order[0] is TaskKind.ROOM
 
 
@@ -172,8 +185,8 @@ async def test_it_wakes_when_something_is_due(floor: Floor) -> None:
     """By Redis's time, not this machine's, and without a heartbeat: the claim says when to look again."""
     await floor.clock.advance(86_400)
     perform = Performer()
-    await floor.ask("work", in_s=0.3)
     due_at = floor.clock.now() + timedelta(seconds=0.3)
+    await floor.ask("work", in_s=0.3)
     async with floor.worker(perform):
         await asyncio.wait_for(perform.started.wait(), WAIT_S)
         assert due_at - timedelta(seconds=0.01) <= floor.clock.now() < due_at + timedelta(seconds=WAIT_S)
@@ -203,8 +216,7 @@ async def test_a_lease_is_renewed_while_its_task_runs(floor: Floor) -> None:
         await asyncio.wait_for(perform.started.wait(), WAIT_S)
         for _ in range(2):
             await floor.clock.advance(LEASE_S * 0.75)
-            floor.store.renewed.clear()
-            await asyncio.wait_for(floor.store.renewed.wait(), WAIT_S)
+            await floor.store.renewed()
             assert await other_claims(floor) == ()
         perform.go_on()
         await floor.until("work", "done")
@@ -265,7 +277,9 @@ async def test_a_task_may_ask_for_its_next_time(floor: Floor) -> None:
     await floor.ask("work")
     async with floor.worker(twice) as worker:
         await floor.until_outcome("done")
-        assert await floor.due_in_s("work") == pytest.approx(30, abs=1)
+        due_at = await floor.due_at("work")
+        assert due_at is not None
+        assert abs(due_at - again_at) < timedelta(milliseconds=2)
         await floor.advance(worker, 30.1)
         await floor.until("work", "done")
     assert times == [1, 1]
@@ -282,7 +296,7 @@ async def test_what_fails_is_tried_again_ever_more_slowly(floor: Floor, error: E
     async with floor.worker(perform) as worker:
         for failures, wait_s in enumerate((1, 2, 4), start=1):
             await floor.until_outcome("retried", times=failures)
-            assert await floor.due_in_s("work") == pytest.approx(wait_s, abs=0.9)
+            assert floor.was_handed_back_for(wait_s)
             await floor.advance(worker, wait_s)
         await floor.until_outcome("done")
     assert perform.attempts == [("work", 1), ("work", 2), ("work", 3), ("work", 4)]
@@ -295,7 +309,7 @@ async def test_a_wait_that_was_asked_for_is_honoured(floor: Floor) -> None:
     await floor.ask("work")
     async with floor.worker(perform) as worker:
         await floor.until_outcome("retried")
-        assert await floor.due_in_s("work") == pytest.approx(42, abs=0.5)
+        assert floor.was_handed_back_for(42)
         await floor.advance(worker, 42)
         await floor.until_outcome("done")
 
@@ -306,6 +320,7 @@ async def test_what_cannot_pass_is_recorded_as_failed(floor: Floor) -> None:
     await floor.ask("work")
     async with floor.worker(perform, failed=failed, most_attempts=5):
         await floor.until("work", "failed")
+        await floor.until_outcome("failed")
     assert perform.attempts == [("work", 1)]
     assert await floor.joined() == ["failed: nobody is called @oncall"]
     assert floor.outcomes == ["failed"]
@@ -317,7 +332,7 @@ async def test_what_cannot_pass_and_may_not_fail_is_tried_slowly(floor: Floor) -
     await floor.ask("work")
     async with floor.worker(perform):
         await floor.until_outcome("retried")
-        assert await floor.due_in_s("work") == pytest.approx(60, abs=0.5)
+        assert floor.was_handed_back_for(60)
 
 
 @pytest.mark.parametrize("error", [TemporaryError("Slack is away"), UnknownOutcome("Slack did not answer")])
@@ -328,11 +343,11 @@ async def test_what_passes_by_itself_is_never_final(floor: Floor, error: Excepti
     async with floor.worker(perform, failed=failed, most_attempts=2) as worker:
         for failures in range(1, 8):
             await floor.until_outcome("retried", times=failures)
-            wait_s = await floor.due_in_s("work") or 0.0
-            assert wait_s <= 15.0
-            await floor.advance(worker, wait_s + 0.1)
+            at_least_s, at_most_s = floor.store.delays[-1]
+            assert at_least_s <= 15.0
+            await floor.advance(worker, at_most_s + 0.1)
         await floor.until_outcome("done")
-    assert wait_s == pytest.approx(15, abs=0.9)
+    assert floor.was_handed_back_for(15)
     assert await floor.joined() == ["U-work"]
 
 
@@ -393,7 +408,7 @@ async def test_what_this_version_does_not_know_is_left_alone(floor: Floor) -> No
             await floor.until("work", "done")
     assert perform.attempts == [("work", 1)]
     assert [line["task_id"] for line in logs if line["event"] == "task_not_understood"] == ["odd"]
-    assert await floor.due_in_s("odd") is not None
+    assert await floor.due_at("odd") is not None
 
 
 async def test_an_incident_of_a_newer_version_is_left_to_a_newer_replica_at_once(floor: Floor, catalog: Catalog) -> None:
@@ -406,7 +421,7 @@ async def test_an_incident_of_a_newer_version_is_left_to_a_newer_replica_at_once
     perform = Performer()
     async with floor.worker(perform):
         await floor.until_outcome("retried")
-        assert await floor.due_in_s("work") == pytest.approx(UNREAD_RETRY_S, abs=0.5)
+        assert floor.was_handed_back_for(UNREAD_RETRY_S)
     assert perform.attempts == []
 
 
@@ -420,7 +435,7 @@ async def test_a_task_without_its_incident_is_not_lost(floor: Floor) -> None:
     await floor.store._redis.zadd(f"{floor.store._prefix}due", {"work": 0})
     async with floor.worker(perform):
         await floor.until_outcome("retried")
-        assert await floor.due_in_s("work") == pytest.approx(60, abs=0.5)
+        assert floor.was_handed_back_for(60)
     assert perform.attempts == []
 
 
@@ -433,8 +448,9 @@ async def test_the_outcome_of_a_worker_that_lost_its_lease_is_a_fact_all_the_sam
     await floor.ask("work")
     async with floor.worker(perform):
         await asyncio.wait_for(perform.started.wait(), WAIT_S)
-        await floor.clock.advance(LEASE_S + 0.1)
-        (owner,) = await other_claims(floor)
+        async with floor.store.renewing:
+            await floor.clock.advance(LEASE_S + 0.1)
+            (owner,) = await other_claims(floor, lease_ms=60_000)
         perform.go_on()
         await floor.until_outcome("done")
         assert await floor.joined() == ["U-work"]
@@ -453,11 +469,10 @@ async def test_a_worker_that_lost_its_lease_and_has_nothing_to_record_is_fenced(
     with structlog.testing.capture_logs() as logs:
         async with floor.worker(nothing):
             await asyncio.wait_for(held.started.wait(), WAIT_S)
-            await floor.clock.advance(LEASE_S + 0.1)
-            (owner,) = (await RedisStore.claim(floor.store, most=10, lease_ms=60_000)).tasks
-            for _ in range(2):
-                floor.store.renewed.clear()
-                await asyncio.wait_for(floor.store.renewed.wait(), WAIT_S)
+            async with floor.store.renewing:
+                await floor.clock.advance(LEASE_S + 0.1)
+                (owner,) = await other_claims(floor, lease_ms=60_000)
+            await floor.store.renewed(times=2)
             held.go_on()
             await floor.until_outcome("fenced")
     assert [line["event"] for line in logs if line["event"] in ("lease_lost", "task_fenced")] == ["lease_lost", "task_fenced"]
@@ -500,8 +515,9 @@ async def test_a_worker_that_takes_over_from_itself_does_one_after_the_other(flo
     async with floor.worker(perform) as worker:
         await asyncio.wait_for(perform.started.wait(), WAIT_S)
         floor.store.claimed.clear()
-        await floor.advance(worker, LEASE_S + 0.1)
-        await asyncio.wait_for(floor.store.claimed.wait(), WAIT_S)
+        async with floor.store.renewing:
+            await floor.advance(worker, LEASE_S + 0.1)
+            await asyncio.wait_for(floor.store.claimed.wait(), WAIT_S)
         assert await other_claims(floor) == (), "the new lease is kept"
         perform.go_on()
         await floor.until("work", "done")
@@ -520,7 +536,7 @@ async def test_a_task_that_is_cancelled_while_it_runs_stays_cancelled(floor: Flo
         await floor.until_outcome("done")
     assert await floor.joined() == ["U-work"]
     assert (await floor.state("work"))["state"] == "cancelled"
-    assert await floor.due_in_s("work") is None
+    assert await floor.due_at("work") is None
 
 
 # -- stopping ------------------------------------------------------------------------------------------------------------
@@ -536,8 +552,7 @@ async def test_stopping_finishes_what_runs(floor: Floor) -> None:
         await floor.ask("later")
         for _ in range(2):
             await floor.clock.advance(LEASE_S * 0.75)
-            floor.store.renewed.clear()
-            await asyncio.wait_for(floor.store.renewed.wait(), WAIT_S)
+            await floor.store.renewed()
         perform.go_on()
         await asyncio.wait_for(stopping, WAIT_S)
     assert (await floor.state("work"))["state"] == "done"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -291,9 +292,9 @@ def test_what_the_help_of_the_duty_says_can_be_typed(form: DutyForm) -> None:
 @pytest.mark.parametrize("text", ["cover for me until " + " in" * 50_000, "x" * 100_000, "cover " * 20_000, "<@" * 50_000])
 def test_a_long_swap_costs_nothing(text: str) -> None:
     """It is read as far as a swap may be long."""
-    began = datetime.now(UTC)
+    began_s = time.thread_time()  # what others do on this machine meanwhile does not count
     assert parse_duty(text).verb in (DutyVerb.ONE, DutyVerb.MISREAD, DutyVerb.ASK)
-    assert datetime.now(UTC) - began < timedelta(seconds=1)
+    assert time.thread_time() - began_s < 1
 
 
 BERLIN = ZoneInfo("Europe/Berlin")

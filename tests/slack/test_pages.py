@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -74,9 +75,11 @@ class Night:
         return self.clock.now()
 
     async def claim(self) -> Task:
-        """The page's task."""
+        """The page's task. No worker renews it here, so that it is sure for as long as its lease lasts."""
         claimed = await self.store.claim(most=50, lease_ms=60_000)
-        return next(task for task in claimed.tasks if task.kind is TaskKind.PAGE)
+        task = next(task for task in claimed.tasks if task.kind is TaskKind.PAGE)
+        task.lease.confirmed_at = math.inf
+        return task
 
     async def again(self, task: Task) -> Task:
         """The same task after a crash."""

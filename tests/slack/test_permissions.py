@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import itertools
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -31,7 +31,7 @@ from bot.domain.run import Run
 from bot.sandbox.models import BOT_USER_ID, TEAM_ID, UserGroup
 from bot.sandbox.server import Sandbox
 from bot.services.desk import Desk
-from bot.slack.client import SlackApi
+from bot.slack.client import CALL_TIMEOUT_S, SlackApi
 from bot.slack.people import GROUP_FRESH_S, People, person_from
 from bot.slack.permissions import CLICK_FRESH_S, Permissions, UnsureError
 from bot.storage.redis import RedisStore
@@ -50,8 +50,9 @@ class Ground:
         self.desk = desk
         self.sandbox = sandbox
         self.later_s = 0.0
-        """How much later it is than the machine's clock says."""
-        self.people = People(slack, now=lambda: time.monotonic() + self.later_s)
+        """How much time has passed; by itself none does, but for a moment at each look at the clock."""
+        looks = itertools.count()
+        self.people = People(slack, now=lambda: self.later_s + next(looks) / 1_000_000)
         self.permissions = Permissions(desk=desk, slack=slack, people=self.people, team_id=TEAM_ID, soon=self._soon)
         self.incident_id = ""
         self.room = sandbox.state.create_channel("inc-1", creator=BOT_USER_ID)
@@ -129,9 +130,15 @@ class Ground:
 
 @pytest.fixture
 async def ground(
-    store: RedisStore, clock: MovingClock, catalog: Catalog, sandbox: Sandbox, slack: SlackApi
+    store: RedisStore,
+    clock: MovingClock,
+    catalog: Catalog,
+    sandbox: Sandbox,
+    slack: SlackApi,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Ground]:
-    """See ``Ground``."""
+    """See ``Ground``. No request of Slack's waits here: how long a look-up takes on this machine changes nothing."""
+    monkeypatch.setattr("bot.slack.patience.WHILE_SLACK_WAITS_S", CALL_TIMEOUT_S)
     made = Ground(store, Desk(store=store, clock=clock, catalog=catalog), sandbox, slack)
     await made.people.warm()
     await made.open()

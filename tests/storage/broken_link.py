@@ -9,7 +9,12 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 from enum import Enum
+
+import redis.asyncio as redis
+
+PATIENCE_S = 20.0
 
 
 class Break(Enum):
@@ -27,6 +32,7 @@ class Link:
     def __init__(self, server_socket: str) -> None:
         self._server_socket = server_socket
         self._planned: Break | None = None
+        self._applied = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -44,6 +50,12 @@ class Link:
     def break_next(self, how: Break) -> None:
         """Break the next EVALSHA; everything else gets through."""
         self._planned = how
+        self._applied.clear()
+
+    async def applied(self) -> None:
+        """Wait until the request whose answer is lost was applied: a client that gives up may be faster than the server."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self._applied.wait()
 
     async def __aenter__(self) -> Link:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -76,6 +88,7 @@ class Link:
                     up_writer.write(request)
                     if how:
                         await up_reader.read(1)  # it was applied: the server answers when it has run the script
+                        self._applied.set()
                     if how in (Break.CLOSED, Break.RESET):
                         return _cut(writer, reset=how is Break.RESET)
         finally:
@@ -95,3 +108,17 @@ def _cut(writer: asyncio.StreamWriter, *, reset: bool) -> None:
     if reset:  # SO_LINGER with no time: a RST instead of a FIN
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+@contextlib.contextmanager
+def impatient(client: redis.Redis, timeout_s: float) -> Iterator[None]:
+    """In it the connections that ``client`` has wait so long for an answer; connecting takes the time that it takes."""
+    connections = list(client.connection_pool._available_connections)
+    patience = [connection.socket_timeout for connection in connections]
+    for connection in connections:
+        connection.socket_timeout = timeout_s
+    try:
+        yield
+    finally:
+        for connection, patient_s in zip(connections, patience, strict=True):
+            connection.socket_timeout = patient_s

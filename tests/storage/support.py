@@ -95,7 +95,7 @@ def own_server(binary: str) -> Iterator[Server]:
         options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--logfile", f"{folder}/log"]
         process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 30
             while not _answers(socket):
                 assert time.monotonic() < deadline, Path(folder, "log").read_text("utf-8")
                 time.sleep(0.005)

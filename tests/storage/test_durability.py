@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.retry import Retry as SyncRetry
 
 from bot.domain.errors import ConfigError, TemporaryError
 from bot.storage.durability import Durability, check_durability, inspect
@@ -93,13 +95,24 @@ def lossy_redis(tmp_path: Path) -> Iterator[Path]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        while not socket.exists():
+        while not _answers(socket):
             assert process.poll() is None
             time.sleep(0.005)
         yield socket
     finally:
         process.kill()
         process.wait()
+
+
+def _answers(socket: Path) -> bool:
+    """The socket is there a moment before somebody listens on it."""
+    client = redis.Redis(unix_socket_path=str(socket), retry=SyncRetry(NoBackoff(), 0))
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+    finally:
+        client.close()
 
 
 async def test_inspect_refuses_a_lossy_server_also_when_config_is_hidden(lossy_redis: Path) -> None:

@@ -13,13 +13,13 @@ import redis.asyncio as redis
 from bot.domain.errors import TemporaryError, UnknownOutcome
 from bot.services.ending import end_all
 from bot.services.jobs import Job, MemoryJob, tally
-from bot.services.pace import Pace
+from bot.services.pace import CATCH_UP_S, Pace
 from bot.services.ports import TokenBucket
 from bot.storage import keys
 from bot.storage.jobs import KEPT_S, RedisJobs
 from bot.storage.redis import RedisStore, connect
 from tests.conftest import MovingClock
-from tests.storage.broken_link import Break, Link
+from tests.storage.broken_link import Break, Link, impatient
 
 
 @pytest.fixture
@@ -136,13 +136,14 @@ async def test_redis_away_and_a_write_without_an_answer() -> None:
 
 async def test_a_write_whose_answer_is_lost_was_done_and_can_be_repeated(redis_url: str) -> None:
     """The queue is the same as after one write."""
-    async with Link(redis_url.removeprefix("unix://")) as link, connect(link.url, timeout_s=0.5) as client:
+    async with Link(redis_url.removeprefix("unix://")) as link, connect(link.url, timeout_s=5) as client:
         job = RedisJobs(client, workspace_id=f"T{secrets.token_hex(4)}")("inc-1", "r1")
         await job.add(["a"], {})
         link.break_next(Break.SILENT)
-        with pytest.raises(UnknownOutcome):
+        with pytest.raises(UnknownOutcome), impatient(client, 0.5):
             await job.add(["b", "c"], {"cursor": "c"})
         assert link.is_broken
+        await link.applied()
         await job.add(["b", "c"], {"cursor": "c"})
         assert (await job.next(10), await job.notes()) == (("a", "b", "c"), {"cursor": "c"})
 
@@ -150,8 +151,8 @@ async def test_a_write_whose_answer_is_lost_was_done_and_can_be_repeated(redis_u
 # -- the shared pace -----------------------------------------------------------------------------------------------------
 
 
-async def calls_in(seconds: float, *paces: Pace, per_s: float) -> int:
-    """How many turns the callers of these replicas get, three each."""
+async def calls_in(seconds: float, *paces: Pace, per_s: float) -> tuple[int, float]:
+    """(how many turns the callers of these replicas get, three each; in how many seconds, for nobody wakes up exactly)."""
     turns = 0
 
     async def call(pace: Pace) -> None:
@@ -161,16 +162,18 @@ async def calls_in(seconds: float, *paces: Pace, per_s: float) -> int:
             turns += 1
 
     callers = [asyncio.create_task(call(pace)) for pace in paces for _ in range(3)]
+    began = time.monotonic()
     await asyncio.sleep(seconds)
-    taken = turns
+    taken, took_s = turns, time.monotonic() - began
     await end_all(callers)
-    return taken
+    return taken, took_s
 
 
 async def test_two_replicas_share_one_rate(store: RedisStore) -> None:
     """Neither more than the rate and the second that may be made up for, nor much less."""
-    turns = await calls_in(2.0, Pace(store), Pace(store), per_s=100)
-    assert 180 <= turns <= 320
+    per_s = 30  # few enough that a busy machine has the time for each
+    turns, took_s = await calls_in(2.0, Pace(store), Pace(store), per_s=per_s)
+    assert 0.9 * per_s * took_s <= turns <= per_s * (took_s + CATCH_UP_S) + 2
 
 
 async def test_waiting_in_line_costs_few_requests(store: RedisStore) -> None:
@@ -194,16 +197,22 @@ async def test_waiting_in_line_costs_few_requests(store: RedisStore) -> None:
     assert asked <= 2.5 * 60
 
 
-async def test_a_pause_holds_every_replica(store: RedisStore) -> None:
+async def test_a_pause_holds_every_replica(store: RedisStore, clock: MovingClock) -> None:
     """Nobody calls before it is over, whoever was told of it; other buckets go on."""
-    first, second = Pace(store), Pace(store)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await clock.advance(seconds)
+
+    first, second = Pace(store, sleep=sleep), Pace(store, sleep=sleep)
     await first.wait("clerk", 1000)
-    await second.pause("clerk", 0.3)
-    began = time.monotonic()
+    began = clock.now()
+    await second.pause("clerk", 60)
     await first.wait("other", 1000)
-    assert time.monotonic() - began < 0.25
+    assert waits == []
     await asyncio.gather(first.wait("clerk", 1000), second.wait("clerk", 1000))
-    assert time.monotonic() - began >= 0.28
+    assert (clock.now() - began).total_seconds() >= 60 - 0.01
 
 
 async def test_who_waits_sleeps_as_long_as_redis_says(store: RedisStore, clock: MovingClock) -> None:

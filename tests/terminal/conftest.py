@@ -131,7 +131,7 @@ def forgetful_redis(tmp_path: Path) -> Iterator[str]:
     options = ["--port", "0", "--unixsocket", socket, "--appendonly", "no", "--save", "", "--dir", tmp_path]
     process = subprocess.Popen([server_binary(), *options], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not socket.exists():
             assert process.poll() is None
             assert time.monotonic() < deadline

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bot.settings import load_settings
 from bot.storage.embedded import embedded_redis
 from bot.terminal import canary
 from tests.conftest import ROOT
-from tests.scenarios.conftest import Stage, said
+from tests.scenarios.conftest import PATIENCE_S, Stage, said
 from tests.scenarios.test_phone_pages import NUMBERS, with_numbers
 
 
@@ -46,6 +47,13 @@ async def due(stage: Stage) -> list[str]:
     return [identity for ids in found for identity in ids if identity.startswith("canary:")]
 
 
+async def none_due(stage: Stage) -> None:
+    """None waits any more: the replica settles the task a moment after it has noted what became of it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await due(stage):  # noqa: ASYNC110 - Redis tells nobody
+            await asyncio.sleep(0.01)
+
+
 async def test_a_test_page_reaches_the_first_of_the_ladder(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Marked as a test; no incident is opened; each station has its milliseconds."""
     assert await fly(stage) == 0
@@ -57,15 +65,17 @@ async def test_a_test_page_reaches_the_first_of_the_ladder(stage: Stage, capsys:
     out = capsys.readouterr().out
     assert [line.split()[2] for line in out.splitlines()[:3]] == ["queued", "claimed", "accepted"]
     assert "slack took it for On-call engineer; round trip" in out
-    assert await due(stage) == []
+    await none_due(stage)
 
 
 async def test_as_json(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """For whoever draws a curve of it."""
+    began = time.monotonic()
     assert await fly(stage, "--format", "json", "--contact", "cto") == 0
+    took_ms = (time.monotonic() - began) * 1000
     result = json.loads(capsys.readouterr().out)
     assert result["ok"] is True
-    assert 0 <= result["round_trip_ms"] < 5_000
+    assert 0 <= result["round_trip_ms"] <= took_ms + 50  # told by Redis's clock, in whole milliseconds
     assert [station["name"] for station in result["stations"]] == ["queued", "claimed", "accepted"]
     assert len(stage.workspace.dm("cto")) == 1
 
@@ -132,8 +142,8 @@ async def test_a_way_that_is_not_set_up(stage: Stage, capsys: pytest.CaptureFixt
 async def test_slack_that_does_not_take_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Tried until the time is over; where it stuck is told."""
     stage.sandbox.faults.add("conversations.open", "500", times=99)
-    assert await fly(stage, "--timeout", "2") == 1
-    assert "a replica has it, and no way took it within 2 s" in capsys.readouterr().err
+    assert await fly(stage, "--timeout", "5") == 1
+    assert "a replica has it, and no way took it within 5 s" in capsys.readouterr().err
 
 
 async def test_a_contact_that_does_not_exist_is_wrong_usage(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,11 +175,11 @@ async def test_an_incidents_channel_without_muster(unstarted: Stage) -> None:
 
 async def test_a_silent_slack_does_not_hide_the_rest(unstarted: Stage) -> None:
     """Each check has its own deadline; the others have answered."""
-    unstarted.sandbox.faults.add("auth.test", "timeout", times=9, seconds=5)
+    unstarted.sandbox.faults.add("auth.test", "timeout", times=9, seconds=30)
     started = time.monotonic()
-    report = await doctor(unstarted.environment, deadline_s=1)
-    assert time.monotonic() - started < 4
-    assert "no answer within 1 s" in report.text("Slack token")
+    report = await doctor(unstarted.environment, deadline_s=3)
+    assert time.monotonic() - started < 6
+    assert "no answer within 3 s" in report.text("Slack token")
     assert report.level("Clerk") == "ok"
     assert report.level("Redis data") == "ok"
     assert report.level("signing secret") == "ok"

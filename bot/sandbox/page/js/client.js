@@ -106,8 +106,7 @@ export class Client extends Workspace {
   async setSwitch(name, value) {
     this.set({ switches: { ...this.state.switches, [name]: { ...this.state.switches[name], value } } });
     try {
-      const answer = await post("world", { switch: name, value });
-      if (answer.switches) this.set({ switches: answer.switches });
+      await post("world", { switch: name, value }); // the stream tells how all of them are then, in the order of what was done
     } catch (error) {
       this.note(error.message);
       this.loadWorld();

@@ -1,17 +1,20 @@
 // What each event of the stream does to the page's state. Called by workspace.js (and client.js, for the clock it moved itself).
 
 import { inChannel, isReply, isSystem, placed } from "./lists.js";
+import { readMark } from "./read_marks.js";
 
 const key = (channel, ts) => `${channel} ${ts}`;
 
 export const HANDLERS = {
   message(workspace, { channel, message }) {
     if (isReply(message)) workspace.keepReply(channel, message);
+    const { me } = workspace.state;
+    const known = workspace.state.lists.get(channel)?.items.some((item) => item.ts === message.ts); // loaded, and counted there
+    const counts = inChannel(message) && !isSystem(message) && message.user !== me && !known && Number(message.ts) > readMark(me, channel);
     if (inChannel(message) && workspace.state.lists.has(channel)) workspace.setList(channel, { items: placed(workspace.state.lists.get(channel).items, message) });
     const open = workspace.looksAt(channel);
-    const mine = message.user === workspace.state.me;
     const held = workspace.state.channels.get(channel);
-    if (held) workspace.patchChannel(channel, { last_ts: message.ts, unread: open || mine || !inChannel(message) || isSystem(message) ? held.unread ?? 0 : (held.unread ?? 0) + 1 });
+    if (held) workspace.patchChannel(channel, { last_ts: message.ts, unread: (held.unread ?? 0) + (counts && !open ? 1 : 0) });
     if (open) workspace.markRead(channel);
   },
 
