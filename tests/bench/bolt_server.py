@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from aiohttp import web
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.ports import HeldPort
 
 READY = "ready"
 START_TIMEOUT_S = 20
@@ -37,9 +38,7 @@ class BoltServer:
 @contextlib.asynccontextmanager
 async def bolt_server(kind: str, *, bot_token: str, signing_secret: str, slack_api_url: str) -> AsyncIterator[BoltServer]:
     """The peer, ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = HeldPort()
     environment = {
         **os.environ,
         "PEER_BOT_TOKEN": bot_token,
@@ -47,16 +46,17 @@ async def bolt_server(kind: str, *, bot_token: str, signing_secret: str, slack_a
         "PEER_SLACK_API_URL": slack_api_url,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.bolt_server", kind, str(port), env=environment, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.bench.bolt_server", kind, str(port.number), env=environment, stdout=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             if process.stdout is None or (await process.stdout.readline()).decode().strip() != READY:
                 raise RuntimeError(f"the Bolt server ({kind}) did not start")
-        yield BoltServer(url=f"http://127.0.0.1:{port}/slack/events", pid=process.pid)
+        yield BoltServer(url=f"http://127.0.0.1:{port.number}/slack/events", pid=process.pid)
     finally:
         process.terminate()
         await process.wait()
+        port.close()
 
 
 def make_bolt() -> AsyncApp:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.sandbox.ports import HeldPort
 from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.terminal.demo import BotProcess
@@ -35,17 +35,14 @@ async def muster_server(*, runbooks: Path | None = None, more: Mapping[str, str]
     world = World()
     sandbox = Sandbox(signing_secret=signing_secret, bot_token=bot_token, manifest=read_manifest(), world=world)
     await sandbox.start()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    sandbox.bot_url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
+    with HeldPort() as port, tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
+        sandbox.bot_url = f"http://127.0.0.1:{port.number}"
         environment = {
             "SLACK_BOT_TOKEN": bot_token,
             "SLACK_SIGNING_SECRET": signing_secret,
             "SLACK_API_URL": sandbox.slack_api_url,
             "HOST": "127.0.0.1",
-            "PORT": str(port),
+            "PORT": str(port.number),
             "MUSTER_DATA_DIR": folder,
             "MUSTER_ENV_FILE": "",
             "LOG_LEVEL": "error",

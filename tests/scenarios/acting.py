@@ -20,7 +20,7 @@ from bot.domain.outcome import Outcome, Preview, Risk, State
 from bot.domain.run import Run
 from bot.settings import load_settings
 from tests.conftest import ROOT
-from tests.scenarios.conftest import Stage, said
+from tests.scenarios.conftest import PATIENCE_S, Stage, is_busy, said
 
 CAUTION = "Think of <everybody>."
 RUNBOOK: dict[str, Any] = {
@@ -253,7 +253,7 @@ class RunStage(Stage):
         clock = self.muster.desk._clock
         before = clock.now()
         await super().advance(seconds)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (clock.now() - before).total_seconds() < seconds:  # noqa: ASYNC110 - Redis tells nobody
                 await asyncio.sleep(0.01)
 
@@ -273,6 +273,7 @@ class RunStage(Stage):
         await self.workspace.command("developer", "general", "/incident machine on fire")
         room = await self.room()
         await self.wait(lambda: {"U0DEVELOPER", "U0ONCALL"} <= set(room.members), "the people")
+        await self.paged("oncall")
         await self.sees(room.name, "The gauge: *ok*")
         for user in ("engineering-lead", "cto"):
             await self.workspace.join(user, room.name)
@@ -293,12 +294,24 @@ class RunStage(Stage):
         await self.ask(room, step, **({"part": "boiler"} if step == "wipe" else fields))
         return await self.sees(room.name, "What would happen")
 
+    async def has_begun(self, what: str) -> None:
+        """Wait until an action has begun, which nobody tells."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self.machine.begun[what]:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+    async def is_at_rest(self) -> None:
+        """Wait until nothing runs any more, also what was told to stop and takes its time."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await is_busy(self.muster):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
     def of_run(self, room: Any, title: str) -> dict[str, Any]:
         """The newest message of a run of this title."""
         found = [one for one in self.messages(room.name) if re.search(rf"^{title}: ", str(one.get("text")))]
         return found[-1] if found else {}
 
-    async def says(self, room: Any, title: str, text: str, timeout_s: float = 15) -> dict[str, Any]:
+    async def says(self, room: Any, title: str, text: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The newest message of a run of this title, as soon as it shows ``text``."""
         await self.wait(lambda: text in said(self.of_run(room, title)), f"“{text}” of {title}", timeout_s)
         return self.of_run(room, title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,7 @@ import redis.asyncio as redis
 import yaml
 
 from bot.app import Muster, running
+from bot.domain.errors import MusterError
 from bot.sandbox.server import Sandbox
 from bot.sandbox.world import World
 from bot.settings import load_settings
@@ -22,8 +24,10 @@ from tests.contracts.payloads import faults_of
 Json = dict[str, Any]
 MANIFEST = yaml.safe_load((ROOT / "manifest.yml").read_text("utf-8"))
 
-PATIENCE_S = 15.0
+PATIENCE_S = 25.0
 """So long something that must come is waited for: a shared machine may be many times slower than a quiet one."""
+IDLE_S = 3.0
+"""What the bot is still doing after so long hangs on purpose, and is not waited for."""
 
 
 class Stage:
@@ -60,8 +64,18 @@ class Stage:
         return await self.sandbox.wait_for(predicate, timeout_s=timeout_s, what=what)
 
     async def advance(self, seconds: float) -> None:
-        """Move time, for Slack, for the world and for Muster."""
+        """Move time, for Slack, for the world and for Muster. What is under way comes to its end first: a lease that runs out in
+        the middle of it, or what it books a moment later, would make another story of it, now and then."""
+        await self.idle()
         await self.sandbox.clock.advance(seconds)
+
+    async def idle(self) -> None:
+        """The bot has done all that is due by now, and has written it down; what takes longer than ``IDLE_S`` is left alone."""
+        muster: Muster | None = getattr(self, "muster", None)
+        with contextlib.suppress(TimeoutError, MusterError):
+            async with asyncio.timeout(IDLE_S):
+                while muster and not muster.worker._stopping and await is_busy(muster):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.005)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -95,6 +109,22 @@ class Stage:
         found: Json = await self.wait(look, f"“{text}” in {channel}", timeout_s)
         return found
 
+    async def paged(self, user: str) -> Json:
+        """The newest page of somebody, once it is written down too: who was called, and by what, is judged by that."""
+        page: Json = (await self.wait(lambda: self.workspace.dm(user), f"the page of {user}"))[-1]
+        await self.recorded(user, page)
+        return page
+
+    async def recorded(self, user: str, page: Json) -> None:
+        """Wait until the bot has written down that this message was sent to somebody as a page."""
+        place = (self.workspace.im(user).id, page["ts"])
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                pages = [sent for incident in await self.muster.desk.active() for sent in incident.pages]
+                if any(place in sent.messages for sent in pages):
+                    return
+                await asyncio.sleep(0.01)
+
     async def click(self, user: str, channel: str, message: Json, action_id: str, **options: Any) -> Any:
         """Press something. ``block_id`` where an action stands more than once."""
         return await self.workspace.click(user, channel, message["ts"], action_id, **options)
@@ -102,6 +132,20 @@ class Stage:
     def called(self, method: str) -> list[Any]:
         """The calls of one Web API method."""
         return [call for call in self.sandbox.calls if call.method == method]
+
+
+async def is_busy(muster: Muster) -> bool:
+    """Something is being done, or is due and about to be."""
+    worker = muster.worker
+    if worker._running or worker._claiming.locked():
+        return True
+    return await muster.store.due_age_s() > 0 or bool(worker._running) or worker._claiming.locked()
+
+
+def faults_at_the_end(sandbox: Sandbox) -> list[str]:
+    """What is wrong with anything that the bot said. A call that broke off with the bot before Slack had read it said nothing."""
+    sandbox.calls[:] = [call for call in sandbox.calls if call.arguments or call.ok is not None]
+    return faults_of(sandbox)
 
 
 def said(message: Json) -> str:
@@ -159,7 +203,7 @@ async def unstarted(redis_url: str) -> AsyncIterator[Stage]:
         yield stage
         await stage.sandbox.courier.stop()  # nothing more for a bot that is about to end
         await stage.stop()
-        faults = faults_of(stage.sandbox)
+        faults = faults_at_the_end(stage.sandbox)
         assert not faults, "\n".join(dict.fromkeys(faults))
 
 

@@ -13,7 +13,7 @@ from bot.domain.incident import Incident
 from bot.domain.outcome import Risk
 from bot.domain.run import Run
 from tests.conftest import ROOT
-from tests.scenarios.conftest import Stage
+from tests.scenarios.conftest import PATIENCE_S, Stage
 
 USER = "user_2demo"
 SRE = "@incident-responders"
@@ -46,8 +46,9 @@ async def opened(stage: Stage, *, by: str = "developer") -> Any:
     """The room of the incident, with the sessions diagnosed."""
     await stage.workspace.command(by, "general", f"/incident {PHRASE}")
     room = await stage.room()
+    await stage.wait(lambda: stage.workspace.user(by).id in room.members, "whoever declared it in the room")
     incident = await the_incident(stage)
-    await stage.muster.desk.wait_until(incident.id, lambda now: "sessions" in now.readings, most_s=5)
+    await stage.muster.desk.wait_until(incident.id, lambda now: "sessions" in now.readings, most_s=PATIENCE_S)
     return room
 
 
@@ -65,14 +66,14 @@ async def previewed(stage: Stage, risk: Risk, *, by: str = "U0DEVELOPER") -> Run
     )
     after = (await stage.muster.desk.handle(incident.id, request, by=by)).incident
     run_id = list(after.runs)[-1]
-    after = await stage.muster.desk.wait_until(incident.id, lambda now: now.runs[run_id].preview is not None, most_s=5)
+    after = await stage.muster.desk.wait_until(incident.id, lambda now: now.runs[run_id].preview is not None, most_s=PATIENCE_S)
     return after.runs[run_id]
 
 
 async def ended(stage: Stage, run_id: str) -> Run:
     """The run, once something has become of it."""
     incident = await the_incident(stage)
-    after = await stage.muster.desk.wait_until(incident.id, lambda now: not now.runs[run_id].is_open, most_s=10)
+    after = await stage.muster.desk.wait_until(incident.id, lambda now: not now.runs[run_id].is_open, most_s=PATIENCE_S)
     return after.runs[run_id]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from bot.domain.catalog import Catalog
 from bot.domain.outcome import State
 from bot.sandbox.world.application_data import ApplicationData
 from tests.conftest import ROOT
-from tests.scenarios.conftest import Stage, said
+from tests.scenarios.conftest import PATIENCE_S, Stage, said
 from tests.support.postgres import USERS, Database
 
 pytestmark = pytest.mark.slow
@@ -34,10 +35,22 @@ TITLES = {
 WORDS = {OUTAGE: "clerk down", SLOW: "clerk slow", BREACH: "unauthorized access detected", WEBHOOKS: "clerk webhooks failing"}
 
 
+def patient_runbooks(folder: Path) -> Path:
+    """The runbooks as they are shipped, but for what counts as slow: a machine that does ten things at once is no slow Clerk."""
+    copy = folder / "runbooks"
+    shutil.copytree(ROOT / "runbooks", copy)
+    path = copy / "clerk" / "performance-degradation.yml"
+    text, shipped = path.read_text("utf-8"), "run: clerk.latency}"
+    assert shipped in text
+    path.write_text(text.replace(shipped, "run: clerk.latency, with: {auth_ms: 1000, api_ms: 1000}}"), "utf-8")
+    return copy
+
+
 @pytest.fixture
-async def stage(unstarted: Stage) -> Stage:
+async def stage(unstarted: Stage, tmp_path: Path) -> Stage:
     """A running bot that can send mail; nobody listens, since nothing is sent before somebody confirms it."""
     unstarted.environment |= {"SMTP_URL": "smtp://127.0.0.1:9", "SMTP_FROM": "security@sandbox.example"}
+    unstarted.environment["MUSTER_RUNBOOKS"] = str(patient_runbooks(tmp_path))
     await unstarted.start()
     return unstarted
 
@@ -53,7 +66,7 @@ async def opened(stage: Stage, words: str) -> Any:
 
 async def diagnosed(stage: Stage, room: Any) -> str:
     """What the card says once every diagnostic has answered."""
-    await stage.wait(lambda: "Diagnose again" in said(stage.card(room.name)), "the whole diagnosis", 15)
+    await stage.wait(lambda: "Diagnose again" in said(stage.card(room.name)), "the whole diagnosis")
     return said(stage.card(room.name))
 
 
@@ -120,7 +133,8 @@ async def test_a_breach_that_is_said_in_a_channel_is_answered_without_a_word_abo
     await stage.workspace.say("support-agent", "support", "clerk emergency")
     room = await stage.room()
     assert room.is_private
-    await stage.sandbox.settled()
+    await stage.sees("support", "The people responsible know")
+    await stage.idle()
     messages = [message for channel in ("support", "incidents") for message in stage.messages(channel)]
     public = "\n".join(said(message) for message in messages if message["user"] == "U0MUSTER")
     assert "The people responsible know" in public
@@ -151,13 +165,13 @@ async def test_the_evidence_suggests_a_way(stage: Stage, runbook_id: str, switch
 
 async def test_a_slow_clerk_is_told_from_a_slow_application(stage: Stage) -> None:
     """Slow answers of Clerk speak for Clerk or the network; quick ones leave the application."""
-    stage.world.latency_s = 0.6
+    stage.world.latency_s = 1.2
     room = await opened(stage, WORDS[SLOW])
     assert "The evidence suggests *Clerk or the network*" in said(stage.card(room.name))
     stage.world.latency_s = 0.0
     await stage.click("developer", room.name, stage.card(room.name), "run_diagnostics")
     await stage.wait(
-        lambda: "The evidence suggests *The application or its middleware*" in said(stage.card(room.name)), "the other way", 15
+        lambda: "The evidence suggests *The application or its middleware*" in said(stage.card(room.name)), "the other way"
     )
 
 
@@ -238,7 +252,7 @@ async def test_each_step_that_changes_something_says_first_what(stage: Stage, ca
     runbook_id, step, branch, form, words = case
     room = await opened(stage, WORDS[runbook_id])
     run = await asked(stage, room, step, branch, form)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while run.preview is None:
             assert run.refused == "", run.refused
             await asyncio.sleep(0.05)
@@ -297,7 +311,7 @@ async def test_a_breach_from_the_first_word_to_the_locked_account(stage: Stage) 
     await stage.sees(room.name, "This is user_2demo")
     assert list((await incident_of(stage)).accounts) == ["user_2demo"]
     await press(stage, room, "run_step", "identify")
-    await stage.sees(room.name, "finished at")
+    await ended(stage, list((await incident_of(stage)).runs)[-1])
     await press(stage, room, "run_step", "lock")
     view = (await stage.wait(lambda: stage.workspace.views("developer"), "the form"))[-1]
     sent = await stage.workspace.submit_view("developer", view["id"], {"param:user_id": {"value": "user_2demo"}})
@@ -307,7 +321,7 @@ async def test_a_breach_from_the_first_word_to_the_locked_account(stage: Stage) 
     await stage.sees(room.name, "somebody else has to approve it", user="developer")
     assert changes_of(stage) == []
     await stage.click("oncall", room.name, preview, "confirm_run")
-    await stage.sees(room.name, "Approved by <@U0ONCALL>", timeout_s=15)
+    await stage.sees(room.name, "Approved by <@U0ONCALL>")
     run = await ended(stage, list((await incident_of(stage)).runs)[-1])
     assert run.outcome.state is State.OK, run.outcome
     assert stage.world.clerk.live_sessions("user_2demo") == []
@@ -386,7 +400,7 @@ async def changed(stage: Stage, room: Any, step: str, *, user: str) -> Any:
         shown = [one for one in stage.messages(room.name) if str(one["text"]).startswith(title) and "confirm_run" in str(one)]
         return shown[-1] if shown else None
 
-    await stage.click(user, room.name, await stage.wait(preview, f"the preview of {step}", 15), "confirm_run")
+    await stage.click(user, room.name, await stage.wait(preview, f"the preview of {step}"), "confirm_run")
     run = await ended(stage, run_id)
     assert run.outcome.state is State.OK, run.outcome
     return run
@@ -406,7 +420,7 @@ async def test_the_status_of_clerk_is_watched_until_it_is_good(stage: Stage) -> 
     looked = reads_of_the_status_page(stage)
     await stage.advance(61)
     await stage.wait(lambda: reads_of_the_status_page(stage) > looked, "another look")
-    await stage.sandbox.settled()
+    await stage.idle()
     assert told(stage, room) == before
     stage.world.set("clerk_status", "operational")
     for good in (1, 2, 3):
@@ -414,6 +428,8 @@ async def test_the_status_of_clerk_is_watched_until_it_is_good(stage: Stage) -> 
         await until(stage, lambda watch, good=good: watch.good == good)
     await until(stage, lambda watch: watch.ended is not None)
     await stage.sees(room.name, "is not watched any more")
+    await stage.wait(lambda: len(told(stage, room)) >= 3, "what was said before, too")
+    await stage.idle()
     assert [one for one in ("failing", "ok", "not watched any more") for text in told(stage, room) if one in text] == [
         "failing",
         "ok",
@@ -421,7 +437,7 @@ async def test_the_status_of_clerk_is_watched_until_it_is_good(stage: Stage) -> 
     ]
     looked = reads_of_the_status_page(stage)
     await stage.advance(600)
-    await stage.sandbox.settled()
+    await stage.idle()
     assert reads_of_the_status_page(stage) == looked
 
 
@@ -451,7 +467,7 @@ async def test_watching_ends_by_its_button(stage: Stage) -> None:
     await until(stage, lambda watch: watch.ended is not None)
     looked = reads_of_the_status_page(stage)
     await stage.advance(600)
-    await stage.sandbox.settled()
+    await stage.idle()
     assert reads_of_the_status_page(stage) == looked
 
 
@@ -467,7 +483,7 @@ def reads_of_the_status_page(stage: Stage) -> int:
 
 async def until(stage: Stage, holds: Any) -> None:
     """Wait for the newest watch to be so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             watches = (await incident_of(stage)).watches
             if "monitor" in watches and holds(watches["monitor"]):

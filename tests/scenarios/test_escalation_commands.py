@@ -20,7 +20,7 @@ async def room(stage: Stage) -> Any:
     await stage.workspace.command("developer", "general", "/incident clerk down")
     room = await stage.room()
     await stage.wait(lambda: {"U0DEVELOPER", "U0ONCALL"} <= set(room.members), "the people")
-    await stage.wait(lambda: stage.workspace.dm("oncall"), "the page of on-call")
+    await stage.paged("oncall")
     await stage.wait(lambda: "Diagnose again" in said(stage.card(room.name)), "the whole diagnosis")
     await stage.sandbox.settled()
     return room
@@ -64,7 +64,7 @@ async def escalating(stage: Stage, room: Any, user: str = "developer") -> Json:
 
 async def nobody_was_called(stage: Stage) -> None:
     """No alarm but those of the clock."""
-    await stage.sandbox.settled()
+    await stage.idle()
     assert [raised.key for raised in (await incident_of(stage)).raised.values() if raised.by] == []
     assert stage.workspace.dm("cto") == []
 
@@ -84,7 +84,7 @@ async def test_the_next_level_is_called_at_once(stage: Stage, room: Any) -> None
     text = await told(stage, "developer", room.name, "/incident escalate")
     assert "Everybody on the escalation ladder was paged already" in text
     await stage.advance(20 * 60)
-    await stage.sandbox.settled()
+    await stage.idle()
     assert len(stage.workspace.dm("engineering-lead")) == 1
 
 
@@ -119,7 +119,7 @@ async def test_whoever_has_it_may_call_somebody_who_takes_it_over(stage: Stage, 
     await told(stage, "developer", room.name, "/incident ack")
     await told(stage, "developer", room.name, "/incident escalate engineering lead you know this better")
     page = await page_of(stage, "engineering-lead", "asks for you: you know this better.")
-    await stage.sandbox.settled()
+    await stage.recorded("engineering-lead", page)
     await stage.click("engineering-lead", "@muster", page, "acknowledge")
     await stage.sees(room.name, "✋ <@U0LEAD> has it.")
     acknowledged = (await incident_of(stage)).acknowledged
@@ -411,7 +411,6 @@ async def asked_still_on_it(stage: Stage, room: Any) -> Json:
     """The question in the direct messages of on-call, who has it and has not done anything for a while."""
     await stage.click("oncall", "@muster", stage.workspace.dm("oncall")[-1], "acknowledge")
     await stage.sees(room.name, "✋ <@U0ONCALL> has it.")
-    await stage.sandbox.settled()
     after_s = (await incident_of(stage)).response.check_in_after_s
     assert after_s
     await stage.advance(after_s + 1)
@@ -427,7 +426,7 @@ async def test_who_is_still_on_it_says_so(stage: Stage, room: Any) -> None:
     assert incident.checked_in_at
     assert incident.acknowledged
     await stage.advance(incident.response.check_in_wait_s + 1)
-    await stage.sandbox.settled()
+    await stage.idle()
     assert (await incident_of(stage)).acknowledged
 
 
@@ -461,11 +460,9 @@ async def test_who_is_not_on_it_any_more_hands_over(stage: Stage, room: Any, val
     await stage.workspace.submit_view("oncall", view["id"], {**values, "reason": {"value": "my shift ends"}})
     assert "⏫ Calling" in said({"blocks": stage.workspace.views("oncall")[-1]["blocks"]})
     page = await page_of(stage, user, "<@U0ONCALL> asks for you: handed over by oncall: my shift ends.")
-    await stage.sandbox.settled()
+    await stage.recorded(user, page)
     await stage.click(user, "@muster", page, "acknowledge")
-    await stage.wait(
-        lambda: f"✋ <@{stage.workspace.user(user).id}> has it." in said(stage.messages(room.name)[-1]), "the new holder"
-    )
+    await stage.sees(room.name, f"✋ <@{stage.workspace.user(user).id}> has it.")
 
 
 # -- who may acknowledge -------------------------------------------------------------------------------------------

@@ -70,7 +70,8 @@ async def test_nobody_acknowledges_and_the_next_level_is_paged(stage: Stage) -> 
     await stage.click("engineering-lead", "@muster", page, "acknowledge")
     await stage.wait(lambda: "has it" in said(stage.workspace.dm("oncall")[0]), "the page says who has it")
     await stage.advance(60 * 60)
-    await stage.sandbox.settled()
+    await stage.wait(lambda: len(stage.workspace.dm("engineering-lead")) == 2, "the question whether they are still on it")
+    await stage.idle()
     assert not stage.workspace.dm("cto")
 
 
@@ -87,8 +88,10 @@ async def test_nobody_acknowledges_until_the_cto_is_paged(stage: Stage) -> None:
     for user in ("oncall", "engineering-lead", "cto"):
         await stage.wait(lambda user=user: "has it" in said(stage.workspace.dm(user)[0]), f"the page of {user} says who has it")
     await stage.advance(24 * 60 * 60)
-    await stage.sandbox.settled()
-    assert [len(stage.workspace.dm(user)) for user in ("oncall", "engineering-lead", "cto")] == [1, 1, 1]
+    asked = (await stage.wait(lambda: stage.workspace.dm("cto")[1:], "the question whether they are still on it"))[0]
+    assert "Are you still on it?" in said(asked)
+    await stage.idle()
+    assert [len(stage.workspace.dm(user)) for user in ("oncall", "engineering-lead", "cto")] == [1, 1, 2]
 
 
 async def test_a_quick_thumb_acknowledges_before_the_page_is_recorded(stage: Stage) -> None:

@@ -22,8 +22,7 @@ from bot.sandbox.world import pagerduty
 from bot.slack.blocks.parts import BLOCKS_MAX, MESSAGE_BLOCKS_MAX_CHARS, text_length
 from bot.slack.listeners.duty_grammar import DUTY_FORMS
 from tests.conftest import ROOT
-from tests.contracts.payloads import faults_of
-from tests.scenarios.conftest import Stage, said, staged
+from tests.scenarios.conftest import Stage, faults_at_the_end, said, staged
 from tests.scenarios.test_bad_input import RedisProcess
 
 Json = dict[str, Any]
@@ -36,12 +35,12 @@ PRIMARY = {
     "name": "Primary on-call",
     "members": ["alpha", "beta"],
     "every": "day",
-    "at": "00:00",
+    "at": f"{(datetime.now(UTC) + timedelta(hours=12)):%H}:00",
     "timezone": "UTC",
     "starts": "2026-01-01",
 }
 FOREVER = {**PRIMARY, "members": ["alpha"], "timezone": "Europe/Berlin"}
-"""Alpha is always on duty: what does not depend on the day."""
+"""Alpha is always on duty: what does not depend on the day. (Of the others, nobody's turn ends while the tests run.)"""
 
 
 def folder_with(path: Path, *, rotations: list[Json], level_1: str = "primary", contacts: list[Json] | None = None) -> str:
@@ -87,7 +86,7 @@ async def begin(redis_url: str, tmp_path: Path) -> AsyncIterator[Begin]:
         yield Begin(stage, tmp_path)
         await stage.sandbox.courier.stop()
         await stage.stop()
-        faults = faults_of(stage.sandbox)
+        faults = faults_at_the_end(stage.sandbox)
         assert not faults, "\n".join(dict.fromkeys(faults))
 
 
@@ -452,9 +451,10 @@ async def test_a_cover_is_ended_early(begin: Begin, user: str) -> None:
     assert "covers" not in line
     assert "Alpha engineer (<@U0DEVELOPER>)" in line
     assert "nobody covers for you" in await told(stage, user, "/oncall cover end")
+    await page_of(stage, "developer")  # the word that somebody covers
     before = len(stage.workspace.dm("developer"))
     await stage.workspace.command("support-agent", "support", "/incident clerk down")
-    await page_of(stage, "developer", before + 1)
+    assert "you are on call" in said(await page_of(stage, "developer", before + 1))
     assert stage.workspace.dm("cto") == []
 
 

@@ -22,7 +22,7 @@ async def room(stage: Stage) -> Any:
     await stage.workspace.command("developer", "support", "/incident clerk down")
     room = await stage.room()
     await stage.wait(lambda: {"U0DEVELOPER", "U0ONCALL"} <= set(room.members), "the people")
-    await stage.wait(lambda: stage.workspace.dm("oncall"), "the page of on-call")
+    await stage.paged("oncall")
     await stage.wait(lambda: "Diagnose again" in said(stage.card(room.name)), "the whole diagnosis")
     await stage.sandbox.settled()
     return room

@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain.outcome import Risk, State
 from bot.sandbox.models import UserGroup
-from tests.scenarios.conftest import Stage
+from tests.scenarios.conftest import PATIENCE_S, Stage
 from tests.scenarios.policy import PHRASE, SRE, USER, ended, looks, opened, previewed, revocations, start, the_incident
 from tests.security.support import click_of, send
 
@@ -91,7 +91,7 @@ async def test_reading_is_for_whom_the_policy_names(unstarted: Stage, tmp_path: 
     await stage.click("oncall", room.name, stage.card(room.name), "run_step", block_id="do:look")
     await stage.wait(lambda: looks(stage) > before, "the look")
     await stage.click("oncall", room.name, stage.card(room.name), "run_diagnostics")
-    await stage.muster.desk.wait_until(incident.id, lambda now: now.diagnostics_round == 2, most_s=5)
+    await stage.muster.desk.wait_until(incident.id, lambda now: now.diagnostics_round == 2, most_s=PATIENCE_S)
 
 
 async def test_changing_is_for_whom_the_policy_names(unstarted: Stage, tmp_path: Path) -> None:

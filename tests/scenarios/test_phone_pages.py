@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from structlog.testing import capture_logs
 
 from bot.domain.incident import Incident
+from bot.sandbox.ports import HeldPort
 from tests.conftest import ROOT
 from tests.scenarios.conftest import Stage, said
 
@@ -32,17 +33,16 @@ def with_numbers(folder: Path, numbers: dict[str, str], **contacts_yml: Any) -> 
     return copy
 
 
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port for the bot; nobody else is given it before."""
+    with HeldPort() as held:
+        yield held.number
 
 
 @pytest.fixture
-async def stage(unstarted: Stage, tmp_path: Path) -> Stage:
+async def stage(unstarted: Stage, tmp_path: Path, port: int) -> Stage:
     """A bot that can call people, at an address that the telephone exchange reaches."""
-    port = free_port()
     unstarted.environment.update(
         unstarted.world.environment(unstarted.sandbox.url, paging=True),
         MUSTER_RUNBOOKS=str(with_numbers(tmp_path, NUMBERS)),
@@ -56,7 +56,7 @@ async def stage(unstarted: Stage, tmp_path: Path) -> Stage:
 async def called(stage: Stage, number: str) -> Any:
     """The call that rings at a number."""
     twilio = stage.world.twilio
-    await stage.wait(lambda: [call for call in twilio.calls.values() if call.to == number], f"a call to {number}", 10)
+    await stage.wait(lambda: [call for call in twilio.calls.values() if call.to == number], f"a call to {number}")
     await stage.advance(1)  # it is dialled
     (call,) = [call for call in twilio.ringing() if call.to == number]
     return call

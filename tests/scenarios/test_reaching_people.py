@@ -65,6 +65,7 @@ async def test_a_sev1_that_nobody_answers_rings_the_first_the_second_the_third(u
     await unstarted.wait(lambda: called(unstarted, ONCALL)[0].status == "ringing", "that it rings")
     assert "clerk down" in called(unstarted, ONCALL)[0].text
     assert not called(unstarted, LEAD)
+    await unstarted.wait(lambda: "paged by phone" in said(unstarted.card(room.name)), "the first level, recorded")
     await unstarted.advance(120)
     await unstarted.sees(room.name, "could not be reached by phone")
     await unstarted.wait(lambda: unstarted.workspace.dm("oncall"), "the message behind the call that nobody took")
@@ -155,8 +156,8 @@ async def test_a_telephone_exchange_in_trouble_calls_once(unstarted: Stage, prep
     unstarted.world.twilio.fail_next(trouble, 1)
     await unstarted.start()
     room = await opened(unstarted)
-    await unstarted.wait(lambda: called(unstarted, ONCALL), "the call", timeout_s=15)
-    await unstarted.wait(lambda: "paged by phone" in said(unstarted.card(room.name)), "that it is recorded", timeout_s=15)
+    await unstarted.wait(lambda: called(unstarted, ONCALL), "the call")
+    await unstarted.wait(lambda: "paged by phone" in said(unstarted.card(room.name)), "that it is recorded")
     assert len(called(unstarted, ONCALL)) == 1
 
 

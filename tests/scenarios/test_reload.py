@@ -70,8 +70,9 @@ async def test_the_next_incident_uses_the_new_runbook_and_the_open_one_keeps_its
     await stage.workspace.command("developer", "general", "/runbook clerk-auth-outage")
     await stage.sees("general", "Look twice", user="developer")
     card = await stage.sees(old.name, "Clerk status page: *ok*")
-    await stage.click("developer", old.name, card, "acknowledge")
-    card = await stage.sees(old.name, "has it")
+    await stage.click("developer", old.name, card, "acknowledge", block_id="incident")
+    await stage.wait(lambda: "has it" in said(stage.card(old.name)), "who has it, on the card")
+    card = stage.card(old.name)
     assert "Confirm outage" in said(card)
     assert "Look twice" not in said(card)
     incident = await stage.muster.desk.find_by_channel(old.id)
@@ -254,7 +255,7 @@ async def served(stage: Stage) -> AsyncIterator[tuple[asyncio.subprocess.Process
 
 async def logged(log: asyncio.StreamReader, event: str) -> dict[str, object]:
     """The next line of the log with this event."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         async for line in log:
             entry: dict[str, object] = json.loads(line)
             if entry["event"] == event:

@@ -123,15 +123,15 @@ async def test_how_far_it_is_stands_in_its_message(stage: RunStage, room: Any) -
     await approved(stage, room)
     shown = await stage.says(room, "Wipe", "⏳ Running: 49 of 50 &lt;parts&gt;")
     assert buttons(shown) == ["stop_run"]
-    drawn = len([call for call in updates_of(stage, shown) if "Running:" in str(call.arguments)])
-    assert drawn <= 2
+    assert len([call for call in updates_of(stage, shown) if "Running:" in str(call.arguments)]) <= 2
     stage.machine.went_on.set()
-    await asyncio.sleep(EVERY_S / 2)
-    assert len([call for call in updates_of(stage, shown) if "Running:" in str(call.arguments)]) == drawn
     await stage.says(room, "Wipe", "⏳ Running: one line more")
+    drawn = [call for call in updates_of(stage, shown) if "Running:" in str(call.arguments)]
+    began = next(number for number, call in enumerate(drawn) if "one line more" in str(call.arguments))
+    assert drawn[began].started_at - drawn[began - 1].started_at >= EVERY_S
     stage.machine.gate.set()
     await stage.says(room, "Wipe", "boiler is wiped")
-    await asyncio.sleep(0.3)
+    await stage.idle()
     assert "boiler is wiped" in said(stage.of_run(room, "Wipe"))
 
 
@@ -142,12 +142,19 @@ async def test_a_line_that_comes_late_does_not_cover_the_result(stage: RunStage,
     await stage.says(room, "Wipe", "Running")
     shown = stage.of_run(room, "Wipe")
     await stage.sandbox.settled()
+    await stage.has_begun("wipe")
     stage.sandbox.faults.add("chat.update", "slow", times=1, seconds=1.0, match={"ts": shown["ts"]})
     stage.machine.went_on.set()
-    await asyncio.sleep(0.3)
+
+    def late() -> list[Any]:
+        return [call for call in updates_of(stage, shown) if call.note and "one line more" in str(call.arguments)]
+
+    await stage.wait(late, "the line, on its way")
     stage.machine.gate.set()
-    await stage.says(room, "Wipe", "boiler is wiped", 8)
-    await asyncio.sleep(2)
+    await stage.says(room, "Wipe", "boiler is wiped")
+    await stage.wait(lambda: late()[0].ended_at, "the line, behind the result")
+    await stage.says(room, "Wipe", "boiler is wiped")
+    await stage.idle()
     assert "boiler is wiped" in said(stage.of_run(room, "Wipe"))
 
 
@@ -157,11 +164,12 @@ async def test_a_line_that_cannot_be_shown_stops_nothing(stage: RunStage, room: 
     await approved(stage, room)
     await stage.says(room, "Wipe", "Running")
     shown = stage.of_run(room, "Wipe")
+    await stage.has_begun("wipe")
     stage.sandbox.faults.add("chat.update", "429", times=2, retry_after_s=1, match={"ts": shown["ts"]})
     stage.machine.went_on.set()
-    await asyncio.sleep(0.3)
+    await stage.wait(lambda: [call for call in updates_of(stage, shown) if call.error == "ratelimited"], "the refused line")
     stage.machine.gate.set()
-    await stage.says(room, "Wipe", "boiler is wiped", 15)
+    await stage.says(room, "Wipe", "boiler is wiped")
     assert stage.machine.parts_wiped == ["boiler"]
 
 
@@ -170,7 +178,7 @@ async def test_a_run_is_stopped(stage: RunStage, room: Any) -> None:
     stage.machine.gate.clear()
     await approved(stage, room)
     running = await stage.says(room, "Wipe", "Running")
-    await stage.wait(lambda: stage.machine.begun["wipe"], "the beginning")
+    await stage.has_begun("wipe")
     await stage.click("cto", room.name, running, "stop_run")
     await stage.says(room, "Wipe", "Stopped; boiler is half wiped")
     assert stage.machine.parts_wiped == []
@@ -237,7 +245,7 @@ async def test_a_file_whose_answer_was_lost_is_shared_once(stage: RunStage, room
     """The thread is looked at before anything is repeated."""
     stage.sandbox.faults.add(method, kind, times=1, seconds=0.2)
     await stage.ask(room, "list")
-    await stage.wait(lambda: files_of(stage, room), "the file", 20)
+    await stage.wait(lambda: files_of(stage, room), "the file")
     await stage.says(room, "List", "60 parts")
     await asyncio.sleep(1.5)
     await stage.sandbox.settled()
@@ -254,7 +262,7 @@ async def test_what_is_on_for_a_time_goes_off_by_itself(stage: RunStage, room: A
     await stage.wait(lambda: "*Bypass is ON* until <!date^" in said(stage.card(room.name)), "the head of the card")
     assert stage.machine.is_bypassed
     await stage.advance(59 * 60)
-    await stage.sandbox.settled()
+    await stage.idle()
     assert stage.machine.is_bypassed
     await stage.advance(61)
     await stage.sees(room.name, "↩️ *Bypass* was taken back: It is seen to be off")
@@ -315,7 +323,7 @@ async def test_a_watch_speaks_when_something_changes_and_ends_by_itself(stage: R
     await stage.sees(room.name, "👁️ Monitor the gauge: 🔴 *failing*")
     for _ in range(3):
         await stage.advance(31)
-        await stage.sandbox.settled()
+        await stage.idle()
     assert times(stage, room, "👁️ Monitor the gauge: 🔴 *failing*") == 1
     stage.machine.gauge = State.OK
     await stage.advance(31)
@@ -336,5 +344,5 @@ async def test_a_watch_is_ended_by_its_button(stage: RunStage, room: Any) -> Non
     await stage.sees(room.name, "is not watched any more: <@U0ONCALL> ended it")
     stage.machine.gauge = State.OK
     await stage.advance(120)
-    await stage.sandbox.settled()
+    await stage.idle()
     assert "👁️ Monitor the gauge: ✅" not in texts(stage, room.name)

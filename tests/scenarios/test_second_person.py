@@ -39,7 +39,7 @@ async def press(stage: RunStage, room: Any, user: str, action_id: str, run_id: s
 
 async def quiet(stage: RunStage) -> None:
     """Everything that was begun has come to its end."""
-    await asyncio.sleep(0.2)
+    await stage.is_at_rest()
     await stage.sandbox.settled()
 
 
@@ -93,7 +93,7 @@ async def test_no_beats_yes_also_when_both_come_at_once(stage: RunStage, room: A
     )
     denied = await stage.sees(room.name, "⛔ Denied by <@U0CTO>")
     assert buttons(denied) == []
-    await asyncio.sleep(1.5)  # what had begun hears of it within a second
+    await stage.is_at_rest()  # what had begun hears of it within a second
     stage.machine.gate.set()
     await quiet(stage)
     assert stage.machine.parts_wiped == []
@@ -106,7 +106,7 @@ async def test_a_no_ends_what_was_approved_before(stage: RunStage, room: Any) ->
     stage.machine.gate.clear()
     preview = await stage.asked(room)
     await stage.click("oncall", room.name, preview, "confirm_run")
-    await stage.wait(lambda: stage.machine.begun["wipe"], "the beginning")
+    await stage.has_begun("wipe")
     await press(stage, room, "cto", "deny_run")
     await stage.says(room, "Wipe", "a part of it may be done")
     ended = await stage.says(room, "Wipe", "Stopped; boiler is half wiped")

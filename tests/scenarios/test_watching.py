@@ -16,7 +16,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.services.audit import EVERY_S
-from tests.scenarios.conftest import Stage, said
+from tests.scenarios.conftest import PATIENCE_S, Stage, said
 from tests.scenarios.test_phone_pages import with_numbers
 
 SECRET_PATH = "/beat-canary-4711"
@@ -51,7 +51,7 @@ async def watch() -> AsyncIterator[Watch]:
 
 async def until(predicate: Any, what: str) -> None:
     """Wait for something that nobody tells."""
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while not predicate():
         assert asyncio.get_running_loop().time() < deadline, what
         await asyncio.sleep(0.01)
@@ -134,7 +134,7 @@ async def test_p11_a_lost_timer_pages_all_the_same_and_people_are_told(unstarted
     async with redis.Redis.from_url(stage.environment["REDIS_URL"]) as client:
         await client.set("{muster:T0SANDBOX}:clock:offset", 16 * 60_000)
     await stage.start()
-    await stage.wait(lambda: stage.workspace.dm("engineering-lead"), "the page of level 2", 10)
+    await stage.wait(lambda: stage.workspace.dm("engineering-lead"), "the page of level 2")
     await stage.sees("incidents", "Muster is not well")
     calls = watch.calls
     for _ in range(3):
@@ -195,6 +195,6 @@ async def test_a_hand_over_is_announced_and_a_reload_moves_it(unstarted: Stage, 
 
 async def until_settled(stage: Stage, number: int) -> None:
     """Wait until so many hand-overs are booked."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(await due(stage, "handover:")) != number:  # noqa: ASYNC110 - Redis tells nobody
             await asyncio.sleep(0.02)

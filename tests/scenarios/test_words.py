@@ -37,6 +37,7 @@ async def opened(stage: Stage, text: str = "/incident clerk down", *, user: str 
     await stage.workspace.command(user, "general", text)
     rooms = await stage.wait(lambda: [room for room in stage.rooms() if room.id not in before], "a room")
     await stage.wait(lambda: stage.messages(rooms[0].name), "the card")
+    await stage.wait(lambda: stage.workspace.user(user).id in rooms[0].members, "whoever opened it in the room")
     return rooms[0]
 
 
@@ -179,10 +180,11 @@ async def test_ack_stops_the_escalation(stage: Stage) -> None:
     """By words as by the button."""
     room = await opened(stage)
     assert "You have it" in await told(stage, "developer", room.name, "/incident ack")
-    card = await stage.sees(room.name, "<@U0DEVELOPER> has it")
-    assert "investigating" in said(card)
+    await stage.wait(lambda: "<@U0DEVELOPER> has it" in said(stage.card(room.name)), "who has it, on the card")
+    assert "investigating" in said(stage.card(room.name))
     assert "You already have it" in await told(stage, "developer", room.name, "/incident ack")
     await stage.advance(60 * 60)
+    await stage.idle()
     assert not stage.workspace.dm("engineering-lead")
 
 
@@ -430,6 +432,7 @@ async def test_a_bare_phrase_opens_at_once(stage: Stage, text: str) -> None:
     await stage.wait(lambda: room.is_archived, "the archived room")
     assert await active(stage) == []
     await stage.advance(60 * 60)
+    await stage.idle()
     assert not stage.workspace.dm("engineering-lead")
 
 

@@ -100,7 +100,8 @@ async def outage(stage: Stage, words: str = "clerk down") -> Any:
     """The room of an incident that a developer declared in #support, complete and quiet."""
     await stage.workspace.command("developer", "support", f"/incident {words}")
     room = await stage.room()
-    await stage.wait(lambda: stage.workspace.dm("oncall"), "the page of on-call")
+    await stage.wait(lambda: {"U0DEVELOPER", "U0ONCALL"} <= set(room.members), "the people")
+    await stage.paged("oncall")
     await stage.wait(lambda: "Diagnose again" in said(stage.card(room.name)), "the whole diagnosis")
     await stage.sandbox.settled()
     return room
@@ -113,7 +114,8 @@ async def private_incident(stage: Stage, title: str, **values: Any) -> Any:
     given = {"title": {"value": title}, "private": {"value": ["private"]}, **values}
     assert (await stage.workspace.submit_view("developer", view["id"], given)).ok
     room = await stage.room()
-    await stage.wait(lambda: stage.workspace.dm("oncall"), "the page of on-call")
+    await stage.wait(lambda: {"U0DEVELOPER", "U0ONCALL"} <= set(room.members), "the people")
+    await stage.paged("oncall")
     await stage.sandbox.settled()
     return room
 

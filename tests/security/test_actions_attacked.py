@@ -49,7 +49,7 @@ from tests.actions.conftest import config_of
 from tests.conftest import ROOT, MovingClock, at
 from tests.domain.story import Story
 from tests.scenarios.acting import RunStage, buttons, staged_machine
-from tests.scenarios.conftest import Stage, said
+from tests.scenarios.conftest import PATIENCE_S, Stage, said
 from tests.security.support import click_of, send
 
 EVERYWHERE = "clerk.revoke_everywhere"
@@ -259,7 +259,7 @@ async def test_a_preview_that_crashes_does_not_hold_its_step_for_ever(unstarted:
     await stage.start()
     room = await stage.fire()
     await stage.ask(room, "wipe", part="boiler")
-    shown = await stage.sees(room.name, "Cannot say what it would do", timeout_s=15)
+    shown = await stage.sees(room.name, "Cannot say what it would do")
     assert "RuntimeError" in said(shown)
     assert "CANARY" not in said(shown)
     assert not (await stage.run()).is_open
@@ -303,8 +303,7 @@ async def test_who_was_removed_from_the_room_approves_nothing_although_nobody_to
     room.members.remove(lead)
     click = click_of("confirm_run", f"{incident.id}/r1", user=lead, channel=room.id)
     assert (await send(stage, click))[0] == 200
-    await asyncio.sleep(0.3)
-    await stage.sandbox.settled()
+    await stage.is_at_rest()
     assert (await stage.run()).confirmed is None
     assert stage.machine.parts_wiped == []
     await stage.click("cto", room.name, shown, "confirm_run")
@@ -379,7 +378,7 @@ async def test_a_look_that_this_version_has_no_eyes_for_ends(
     worker = Worker(tasks=store, desk=desk, clock=clock, work={**dict.fromkeys(TaskKind, Work(perform=_nothing)), **work})
     running = asyncio.create_task(worker.run())
     try:
-        seen = await desk.wait_until(incident.id, lambda now: now.runs["r1"].looked_at is not None, most_s=5)
+        seen = await desk.wait_until(incident.id, lambda now: now.runs["r1"].looked_at is not None, most_s=PATIENCE_S)
     finally:
         await worker.stop(grace_s=0)
         await running
@@ -434,12 +433,16 @@ async def test_not_an_incident_with_something_left_on_is_one_again(unstarted: St
     incident = await stage.incident()
     await stage.muster.desk.handle(incident.id, ChangeStatus(status=Status.FALSE_POSITIVE), by="U0DEVELOPER")
     for failures in (1, 2, 3):
-        now = await stage.muster.desk.wait_until(incident.id, lambda now: now.runs["r1"].revert_failures >= failures, most_s=5)  # noqa: B023
+
+        def has_failed(now: Incident, times: int = failures) -> bool:
+            return now.runs["r1"].revert_failures >= times
+
+        now = await stage.muster.desk.wait_until(incident.id, has_failed, most_s=PATIENCE_S)
         assert now.runs["r1"].revert_failures == failures
         await stage.advance(31)
     await stage.sees(room.name, "could not be taken back")
     called = await stage.muster.desk.wait_until(
-        incident.id, lambda now: any(page.key == "revert-r1" and not page.failure for page in now.pages), most_s=5
+        incident.id, lambda now: any(page.key == "revert-r1" and not page.failure for page in now.pages), most_s=PATIENCE_S
     )
     assert called.status is Status.INVESTIGATING
     assert any(page.key == "revert-r1" and "U0ONCALL" in page.user_ids for page in called.pages)

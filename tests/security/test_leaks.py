@@ -21,7 +21,7 @@ from bot.domain.room import RoomRecord
 from bot.sandbox.models import TEAM_ID
 from tests.conftest import ROOT
 from tests.process import BotProcess
-from tests.scenarios.conftest import Stage, said, staged
+from tests.scenarios.conftest import PATIENCE_S, Stage, said, staged
 from tests.security.support import (
     CANARIES,
     click_of,
@@ -96,12 +96,12 @@ async def everything_happens(served: Served) -> None:
     await workspace.submit_view("developer", view["id"], {"param:user_id": {"value": "user_2demo"}})
     preview = await stage.sees(room.name, "What would happen")
     await stage.click("developer", room.name, preview, "confirm_run")
-    await stage.sees(room.name, "7 sessions of user_2demo ended", timeout_s=10)
+    await stage.sees(room.name, "7 sessions of user_2demo ended")
     path = served.runbooks / "clerk" / "auth-outage.yml"
     path.write_text(path.read_text("utf-8").replace("severity: SEV1", f'severity: "{CANARIES["live key"]}"'), "utf-8")
     assert served.process._process is not None
     os.kill(served.process._process.pid, signal.SIGHUP)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not served.process.logged("catalog_reload_refused"):  # noqa: ASYNC110 - a file cannot be waited for
             await asyncio.sleep(0.01)
 
@@ -210,7 +210,7 @@ async def test_what_slack_refuses_is_logged_once_with_its_incident(stage: Stage)
     with capture_logs(processors=[merge_contextvars]) as logs:
         stage.sandbox.faults.add("conversations.setTopic", "500", times=1)
         room = await outage(stage)
-        await stage.wait(lambda: room.topic.value, "the topic, at the second attempt", timeout_s=10)
+        await stage.wait(lambda: room.topic.value, "the topic, at the second attempt")
         await stage.sandbox.settled()
         incident = await one_incident(stage)
         stage.sandbox.faults.add("views.open", "500", times=1)

@@ -40,7 +40,10 @@ async def everything_is_said(stage: Stage) -> Any:
     await stage.sees(room.name, "skipped:")
     for typed in (f"/incident stauts {HOSTILE}", "/incident list", "/incident status", f"/runbook {HOSTILE}"):
         await stage.workspace.command("developer", room.name, typed)
-    await stage.workspace.say("developer", "support", f"@muster lits {HOSTILE}")
+    asked = await stage.workspace.say("developer", "support", f"@muster lits {HOSTILE}")
+    await stage.wait(lambda: len(stage.messages("support", thread_ts=asked.ts)) > 1, "the answer to the mention")
+    await stage.sees("incidents", f"<#{room.id}>")
+    await stage.idle()
     await stage.sandbox.settled()
     return room
 
@@ -95,7 +98,9 @@ async def test_what_is_quoted_or_code_calls_nobody(stage: Stage, text: str) -> N
     """Somebody shows what was said or logged elsewhere; a word after it is heard all the same."""
     await send(stage, event_of(message_of(text, ts="4.1")))
     await send(stage, event_of(message_of("is clerk down?", ts="4.2"), event_id="Ev2"))
-    await stage.wait(lambda: stage.called("chat.postMessage"), "the answer to the second message")
+    await stage.wait(
+        lambda: [one for one in stage.called("chat.postMessage") if one.ended_at], "the answer to the second message"
+    )
     assert stage.rooms() == []
     assert [call.arguments["thread_ts"] for call in stage.called("chat.postMessage")] == ["4.2"]
 
