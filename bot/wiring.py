@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from bot.actions import runner
+from bot.actions.mail_templates import TEMPLATES
 from bot.actions.spec import ActionContext, ActionSpec, RunFacts, no_pace, no_progress
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.escalation import PagerDutyOnCall, Way
@@ -222,7 +223,7 @@ def provider_config(settings: Settings) -> ProviderConfig:
 
 def _templates_dir(settings: Settings) -> Path | None:
     try:
-        return settings.runbooks_dir() / "templates"
+        return settings.runbooks_dir() / TEMPLATES
     except ConfigError:  # whoever reads the runbooks says it
         return None
 

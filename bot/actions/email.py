@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints, field_validator
 
 from bot.actions.clerk_accounts import protection_of
-from bot.actions.mail_templates import MailTemplate, read_template
+from bot.actions.mail_templates import TEMPLATES, MailTemplate, read_template
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
@@ -47,6 +48,7 @@ DETAILS_MAX_CHARS: Final = 500
 SENT, UNSURE, REFUSED, NOT_NOW = "sent", "may have been sent", "refused", "not sent"
 NO_ADDRESS, PROTECTED = "no address", "protected"
 
+TEMPLATE_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,59}$"
 UserId = Annotated[str, StringConstraints(pattern=USER_ID_PATTERN)]
 
 
@@ -56,7 +58,7 @@ class NotifyParams(ActionParams):
     template: str = Field(
         title="Text",
         description="The name of a text in runbooks/templates, without .txt.",
-        pattern=r"^[a-z0-9][a-z0-9-]{0,59}$",
+        pattern=TEMPLATE_PATTERN,
         json_schema_extra={"placeholder": "account-accessed"},
     )
     user_ids: tuple[UserId, ...] = Field(
@@ -95,8 +97,21 @@ def email_actions() -> tuple[ActionSpec, ...]:
             settings=(SMTP_URL, CLERK_SECRET_KEY),
             deadline_s=BUDGET_S + 120,
             idempotency="key",
+            check=check_template,
         ),
     )
+
+
+def check_template(given: Mapping[str, object], folder: Path) -> str:
+    """What is wrong with the text that a step names; "": nothing, or it is asked for when the step runs. Blocks."""
+    name = given.get("template")
+    if not isinstance(name, str) or not re.fullmatch(TEMPLATE_PATTERN, name):
+        return ""
+    try:
+        read_template(folder / TEMPLATES, name)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -113,6 +114,8 @@ class ActionSpec:
     outcome named ``undo_<parameter>``, which go first. With ``revert_after_s`` it is taken back by itself, so many seconds
     after its confirmation, and again until the undo's outcome is ok.
 
+    ``check`` looks at the files that parameters name, when the runbooks are read (``bot.storage.findings.FileCheck``).
+
     Raises: ConfigError at start-up when the declaration itself is wrong.
     """
 
@@ -128,6 +131,7 @@ class ActionSpec:
     look: Callable[[Any, ActionContext], Awaitable[Outcome]] | None = field(default=None, repr=False)
     undo: str = ""
     revert_after_s: Callable[[Any], int] | None = field(default=None, repr=False)
+    check: Callable[[Mapping[str, object], Path], str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", self.name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -17,6 +18,9 @@ from bot.domain.escalation import Contact, EscalationPolicy, ExternalContact, Ro
 from bot.domain.outcome import Risk
 from bot.domain.service import Service
 from bot.storage.yaml_strict import Level, YamlPath
+
+FileCheck = Callable[[Mapping[str, object], Path], str]
+"""(the `with` of a step, the folder with the runbooks) → "what is wrong; what to do about it", "": nothing."""
 
 
 class Action(Protocol):
@@ -40,6 +44,11 @@ class Action(Protocol):
     @property
     def settings(self) -> tuple[str, ...]:
         """The environment variables without which it cannot work."""
+        ...
+
+    @property
+    def check(self) -> FileCheck | None:
+        """What is wrong with the files that a step's parameters name."""
         ...
 
 
@@ -74,6 +83,8 @@ class Surroundings:
     policies: Mapping[str, EscalationPolicy] | None
     teams: Mapping[str, Team] = field(default_factory=dict)
     rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where the runbooks are, with what they name beside them."""
     ways: frozenset[Way] | None = None
     """The ways to reach people that are configured; None: not known."""
 

@@ -349,6 +349,7 @@ class _Loading:
             policies={policy.id: policy for policy in content.policies} if content else None,
             teams={team.id: team for team in content.teams} if content else {},
             rotations={rotation.id: rotation for rotation in content.rotations} if content else {},
+            folder=self.folder if services is not None else None,
             ways=configured_ways(self.is_set) if self.is_set is not None else None,
         )
 

@@ -158,13 +158,13 @@ def known_actions(runbook: Runbook, around: Surroundings) -> Iterator[Finding]:
     for index, diagnostic in enumerate(runbook.diagnostics):
         path: YamlPath = ("diagnostics", index)
         action = around.actions.get(diagnostic.run)
-        yield from _action(path, diagnostic, diagnostic.run, around.actions)
+        yield from _action(path, diagnostic, diagnostic.run, around)
         if action and action.risk is not Risk.READ:
             message = f"the diagnostic “{diagnostic.id}” runs {diagnostic.run}, which changes something ({action.risk.value})"
             yield Finding(path=(*path, "run"), message=message, remedy="diagnostics run unasked; make it a step")
     for path, step in steps_with_paths(runbook):
         if step.run is not None:
-            yield from _action(path, step, step.run, around.actions)
+            yield from _action(path, step, step.run, around)
             yield from _careful(path, step, around.actions.get(step.run))
         if step.undo is not None:
             yield from _undo((*path, "undo"), step, around.actions)
@@ -174,16 +174,20 @@ def _unknown_action(path: YamlPath, name: str, actions: Actions) -> Finding:
     return Finding(path=path, message=f"there is no action “{name}”", remedy=suggest(name, actions))
 
 
-def _action(path: YamlPath, item: Diagnostic | Step, name: str, actions: Actions) -> Iterator[Finding]:
-    action = actions.get(name)
+def _action(path: YamlPath, item: Diagnostic | Step, name: str, around: Surroundings) -> Iterator[Finding]:
+    action = around.actions.get(name)
     if action is None:
-        yield _unknown_action((*path, "run"), name, actions)
+        yield _unknown_action((*path, "run"), name, around.actions)
         return
     try:
         action.params.model_validate(item.with_)
     except ValidationError as error:
         for detail in telling(error.errors(include_url=False), action.params):
             yield from _parameter(path, item, detail, action.params)
+    if action.check and around.folder:
+        message, _, remedy = action.check(item.with_, around.folder).partition("; ")
+        if message:
+            yield Finding(path=(*path, "with"), message=message, remedy=remedy)
 
 
 def _careful(path: YamlPath, step: Step, action: Action | None) -> Iterator[Finding]:

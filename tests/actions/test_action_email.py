@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from bot.providers.http import guarded
 from bot.providers.table import Providers
 from bot.sandbox.world import World, smtp
 from bot.services.jobs import MemoryJob
+from bot.storage.runbook_files import check_paths
 from tests.actions.conftest import config_of, make_context
 from tests.conftest import ROOT
 from tests.notify.mail_server import END, GREETING, FaultyMailServer
@@ -180,6 +182,30 @@ async def test_protected_accounts_are_left_out(world: World, post: ActionContext
     assert (outcome.state, outcome.value, outcome.facts["protected"]) == (State.OK, "2 of 2 sent", 1)
     assert receivers(world) == addresses("2demo", "2quiet")
     assert "user_2many: protected" in outcome.details
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "there is no text “account-accessed” in templates/ of the runbooks; there are: signed-out"),
+        (b"Hello ${name}\n", "templates/account-accessed.txt has to begin with “Subject: …”, then an empty line, then the text"),
+        (b"Subject: x\n\n${password}\n", "templates/account-accessed.txt has ${password}, which is nothing; it may have ${name}"),
+        (b"Subject: x\n\nGr\xfc\xdfe\n", "templates/account-accessed.txt is not UTF-8; save it as UTF-8"),
+    ],
+)
+def test_a_text_that_cannot_be_sent_is_found_when_the_runbooks_are_read(tmp_path: Path, text: bytes | None, words: str) -> None:
+    """Not in the night when it is needed."""
+    folder = tmp_path / "runbooks"
+    shutil.copytree(ROOT / "runbooks", folder)
+    assert [fault for fault in check_paths([folder], actions=load_actions()) if fault.level == "error"] == []
+    path = folder / "templates" / "account-accessed.txt"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text)
+    (fault,) = [fault for fault in check_paths([folder], actions=load_actions()) if fault.level == "error"]
+    lines = (folder / "clerk" / "security-incident.yml").read_text("utf-8").splitlines()
+    assert "with: {template: account-accessed}" in lines[fault.line - 1]
+    assert words in str(fault)
 
 
 async def test_who_has_no_address_is_counted(world: World, post: ActionContext) -> None:

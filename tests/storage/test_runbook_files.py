@@ -20,7 +20,7 @@ from bot.domain.escalation import Way
 from bot.domain.outcome import Risk
 from bot.domain.severity import Severity
 from bot.slack.blocks.ids import MOST_CANDIDATES
-from bot.storage.findings import Action
+from bot.storage.findings import Action, FileCheck
 from bot.storage.phrase_rules import OFFERED_MOST
 from bot.storage.runbook_files import check_paths, load_catalog, runbook_json_schema
 from bot.storage.yaml_strict import Fault
@@ -79,6 +79,7 @@ class Act:
     risk: Risk = Risk.READ
     settings: tuple[str, ...] = ()
     undo: str = ""
+    check: FileCheck | None = None
 
 
 ACTIONS: dict[str, Action] = {

@@ -81,10 +81,7 @@ CONTACTS: dict[str, Any] = {
 def filled_in(folder: Path, **changes: Any) -> Path:
     """A copy of the runbooks of Clerk, with ``CONTACTS``."""
     target = folder / "runbooks"
-    shutil.copytree(ROOT / "runbooks" / "clerk", target / "clerk")
-    for name in ("services.yml", "severities.yml", "policy.yml"):
-        if (ROOT / "runbooks" / name).exists():
-            shutil.copy(ROOT / "runbooks" / name, target / name)
+    shutil.copytree(ROOT / "runbooks", target)
     content = {**copy.deepcopy(CONTACTS), **changes}
     (target / "contacts.yml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
     return target
