@@ -49,26 +49,27 @@ async def test_a_hundred_thousand_characters_are_a_title(stage: Stage) -> None:
 
 
 async def test_hundreds_of_commands_at_once_are_one_incident(stage: Stage) -> None:
-    """Three hundred people call for the same thing: one room, one page, each answered in time."""
+    """Three hundred people call for the same thing: one room, one page, each recorded, or told that it may not have happened."""
 
-    async def call(session: aiohttp.ClientSession, number: int) -> float:
+    async def call(session: aiohttp.ClientSession, number: int) -> tuple[float, str]:
         fields = {"command": "/incident", "text": "clerk down", "user_id": "U0DEVELOPER", "channel_id": "C0SUPPORT"}
         body = urlencode({**fields, "trigger_id": f"1.{number}.d", "team_id": TEAM_ID, "api_app_id": APP_ID}).encode()
         started = time.monotonic()
         headers = headers_for(stage, body, FORM_TYPE)
         async with session.post(f"{stage.muster.url}/slack/events", data=body, headers=headers) as answer:
             assert answer.status == 200
-            await answer.read()
-        return time.monotonic() - started
+            text = await answer.text()
+        return time.monotonic() - started, text
 
     worked = time.process_time()  # of the bot, of those who call and of Slack; what else the machine does is not judged
     async with aiohttp.ClientSession() as session:
-        took = await asyncio.gather(*(call(session, number) for number in range(300)))
+        answers = await asyncio.gather(*(call(session, number) for number in range(300)))
     assert time.process_time() - worked < 3.0
-    assert max(took) < 20.0, "somebody hangs"
+    assert max(took for took, _ in answers) < 20.0, "somebody hangs"
+    refused = sum("It may not have happened" in text for _, text in answers)  # whom a busy machine kept waiting for 0.8 s
     room = await stage.room()
     incident = await one_incident(stage)
-    assert len(incident.declared_again) == 299
+    assert 299 - refused <= len(incident.declared_again) <= 299
     await stage.wait(lambda: stage.workspace.dm("oncall"), "the page")
     assert len(stage.workspace.dm("oncall")) == 1
     assert room.name.endswith(f"-{incident.number}")
