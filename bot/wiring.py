@@ -15,7 +15,6 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from bot.actions import runner
-from bot.actions.mail_templates import TEMPLATES
 from bot.actions.spec import ActionContext, ActionSpec, RunFacts, no_pace, no_progress
 from bot.domain.errors import ConfigError, MusterError, PermanentError, TemporaryError
 from bot.domain.escalation import PagerDutyOnCall, Way
@@ -52,6 +51,7 @@ from bot.slack.socket_mode import SocketMode
 from bot.slack.workspace import Workspace, room_address
 from bot.storage.embedded import embedded_redis
 from bot.storage.redis import RedisStore
+from bot.storage.runbook_folder import TEMPLATES
 
 READY_S: Final = 5.0
 """How long an answer of Slack to "are you there?" is believed."""

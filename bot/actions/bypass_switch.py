@@ -48,28 +48,29 @@ class Position:
         return self.is_for_production and self.value in (ON, None)
 
     @property
+    def _mark(self) -> re.Match[str] | None:
+        """What Muster wrote into its comment."""
+        return _MARK.fullmatch(self.variable.comment)
+
+    @property
     def before(self) -> str | None:
         """The value that Muster replaced."""
-        match = _MARK.fullmatch(self.variable.comment)
-        return match["before"] if match else None
+        return self._mark["before"] if self._mark else None
 
     @property
     def incident_id(self) -> str:
         """For which incident Muster changed it; "": Muster did not."""
-        match = _MARK.fullmatch(self.variable.comment)
-        return match["incident"] if match else ""
+        return self._mark["incident"] if self._mark else ""
 
     @property
     def is_parked(self) -> bool:
         """Muster took production out of it."""
-        match = _MARK.fullmatch(self.variable.comment)
-        return bool(match and match["parked"]) and not self.is_for_production
+        return bool(self._mark and self._mark["parked"]) and not self.is_for_production
 
     @property
     def comment_before(self) -> str:
         """What somebody else had written there."""
-        match = _MARK.fullmatch(self.variable.comment)
-        return match["rest"] if match else self.variable.comment
+        return self._mark["rest"] if self._mark else self.variable.comment
 
 
 class BypassSwitch:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, StringConstraints, field_validator
 
 from bot.actions.clerk_accounts import protection_of
-from bot.actions.mail_templates import TEMPLATES, MailTemplate, read_template
+from bot.actions.mail_templates import MailTemplate, read_template
 from bot.actions.spec import ActionContext, ActionParams, ActionSpec
 from bot.domain.errors import PermanentError, TemporaryError, UnknownOutcome, UserError
 from bot.domain.outcome import Outcome, Preview, Risk, State
@@ -108,7 +108,7 @@ def check_template(given: Mapping[str, object], folder: Path) -> str:
     if not isinstance(name, str) or not re.fullmatch(TEMPLATE_PATTERN, name):
         return ""
     try:
-        read_template(folder / TEMPLATES, name)
+        read_template(folder, name)
     except UserError as error:
         return str(error)
     return ""
@@ -325,15 +325,18 @@ async def _find(context: ActionContext, user_ids: Sequence[str]) -> _Receivers:
     for start in range(0, len(user_ids), MAX_NAMED):
         named = user_ids[start : start + MAX_NAMED]
         found |= {account.id: account for account in await clerk.list_users(user_ids=named, limit=MAX_NAMED)}
-    there = [found[user_id] for user_id in user_ids if user_id in found]
-    reachable = [account for account in there if is_address(account.primary_email or "")]
-    protected = {account.id for account in reachable if protection_of(account, context)}
-    written_to = {account.id for account in reachable}
-    return _Receivers(
-        known=tuple(account for account in reachable if account.id not in protected),
-        without=tuple(user_id for user_id in user_ids if user_id not in written_to),
-        protected=tuple(user_id for user_id in user_ids if user_id in protected),
-    )
+    known: list[Account] = []
+    without: list[str] = []
+    protected: list[str] = []
+    for user_id in user_ids:
+        account = found.get(user_id)
+        if account is None or not is_address(account.primary_email or ""):
+            without.append(user_id)
+        elif protection_of(account, context):
+            protected.append(user_id)
+        else:
+            known.append(account)
+    return _Receivers(known=tuple(known), without=tuple(without), protected=tuple(protected))
 
 
 def _values(params: NotifyParams, context: ActionContext, name: str) -> dict[str, str]:

@@ -16,8 +16,6 @@ from bot.domain.errors import NotConfiguredError, UserError
 from bot.domain.service import VARIABLE
 from bot.domain.text import clean
 
-TEMPLATES: Final = "templates"
-"""Their folder, in the one with the runbooks."""
 NAMES: Final = ("name", "details", "date", "reference")
 """`${name}` is the user's first name, `${details}` what the person who sends it says, `${date}` the day, `${reference}` the
 incident."""

@@ -20,7 +20,7 @@ from bot.domain.service import Service
 from bot.storage.yaml_strict import Level, YamlPath
 
 FileCheck = Callable[[Mapping[str, object], Path], str]
-"""(the `with` of a step, the folder with the runbooks) → "what is wrong; what to do about it", "": nothing."""
+"""(the `with` of a step, the folder with the texts) → "what is wrong; what to do about it", "": nothing."""
 
 
 class Action(Protocol):
@@ -83,8 +83,8 @@ class Surroundings:
     policies: Mapping[str, EscalationPolicy] | None
     teams: Mapping[str, Team] = field(default_factory=dict)
     rotations: Mapping[str, Rotation] = field(default_factory=dict)
-    folder: Path | None = None
-    """Where the runbooks are, with what they name beside them."""
+    templates: Path | None = None
+    """The folder with the texts that steps name."""
     ways: frozenset[Way] | None = None
     """The ways to reach people that are configured; None: not known."""
 

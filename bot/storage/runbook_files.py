@@ -49,7 +49,7 @@ from bot.storage.findings import Actions, Finding, IsSet, Surroundings
 from bot.storage.model_faults import build, fault_of
 from bot.storage.phrase_rules import Place, phrases_together
 from bot.storage.policy_rules import policy_findings
-from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, find_runbooks
+from bot.storage.runbook_folder import CONTACTS, POLICY, SERVICES, SEVERITIES, TEMPLATES, find_runbooks
 from bot.storage.runbook_rules import check_runbook, repeated
 from bot.storage.runbook_variables import (
     nested_variables,
@@ -349,7 +349,7 @@ class _Loading:
             policies={policy.id: policy for policy in content.policies} if content else None,
             teams={team.id: team for team in content.teams} if content else {},
             rotations={rotation.id: rotation for rotation in content.rotations} if content else {},
-            folder=self.folder if services is not None else None,
+            templates=self.folder / TEMPLATES if services is not None else None,
             ways=configured_ways(self.is_set) if self.is_set is not None else None,
         )
 

@@ -184,8 +184,8 @@ def _action(path: YamlPath, item: Diagnostic | Step, name: str, around: Surround
     except ValidationError as error:
         for detail in telling(error.errors(include_url=False), action.params):
             yield from _parameter(path, item, detail, action.params)
-    if action.check and around.folder:
-        message, _, remedy = action.check(item.with_, around.folder).partition("; ")
+    if action.check and around.templates:
+        message, _, remedy = action.check(item.with_, around.templates).partition("; ")
         if message:
             yield Finding(path=(*path, "with"), message=message, remedy=remedy)
 
