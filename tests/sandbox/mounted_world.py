@@ -66,15 +66,22 @@ class MountedWorld:
 
 
 @contextlib.asynccontextmanager
-async def mounted(world: World, clock: MovedClock) -> AsyncIterator[MountedWorld]:
-    """Serve it until the end of the block."""
+async def served(world: World) -> AsyncIterator[str]:
+    """The routes of a world on a port of their own until the end of the block; their address."""
     app = web.Application()
     world.add_routes(app)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    await world.start(clock)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
-        yield MountedWorld(world, clock, http)
-    await world.stop()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def mounted(world: World, clock: MovedClock) -> AsyncIterator[MountedWorld]:
+    """Serve it until the end of the block."""
+    async with served(world) as url:
+        await world.start(clock)
+        async with aiohttp.ClientSession(url) as http:
+            yield MountedWorld(world, clock, http)
+        await world.stop()

@@ -11,11 +11,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from bot.domain.errors import UserError
 from bot.sandbox.world import World, pagerduty, smtp, twilio
-from tests.sandbox.mounted_world import MountedWorld
+from tests.sandbox.mounted_world import MountedWorld, served
 
 CLERK = {"Authorization": "Bearer sk_test_sandboxsecretkey", "Clerk-API-Version": "2026-05-12"}
 VERCEL = {"Authorization": "Bearer sandbox-vercel-token"}
@@ -30,14 +29,8 @@ def world() -> World:
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[aiohttp.ClientSession]:
     """A browser's view of the world: paths are relative to it."""
-    app = web.Application()
-    world.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as session:
+    async with served(world) as url, aiohttp.ClientSession(url) as session:
         yield session
-    await runner.cleanup()
 
 
 async def get(http: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import psycopg
 import pytest
-from aiohttp import web
 from pydantic import SecretStr
 
 from bot.actions.registry import load_actions
@@ -24,6 +23,7 @@ from bot.sandbox.postgres import find_programs
 from bot.sandbox.world import World, clerk
 from bot.sandbox.world.application_data import COLUMNS, SWITCH_PATH, SWITCH_TOKEN, TABLE, WEBHOOK_PATH
 from tests.conftest import ROOT
+from tests.sandbox.mounted_world import served
 
 NOW = 1_800_000_000
 Base = str
@@ -38,14 +38,8 @@ def world() -> World:
 @pytest.fixture
 async def base(world: World) -> AsyncIterator[Base]:
     """The address of its application."""
-    app = web.Application()
-    world.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    yield f"http://{host}:{port}"
-    await runner.cleanup()
+    async with served(world) as url:
+        yield url
     await world.application_data.stop()
 
 

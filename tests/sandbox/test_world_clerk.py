@@ -7,9 +7,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from bot.sandbox.world import World
+from tests.sandbox.mounted_world import served
 
 HEADERS = {"Authorization": "Bearer sk_test_sandboxsecretkey", "Clerk-API-Version": "2026-05-12"}
 
@@ -23,14 +23,8 @@ def world() -> World:
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[aiohttp.ClientSession]:
     """A client with Clerk's headers."""
-    app = web.Application()
-    world.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", headers=HEADERS) as session:
+    async with served(world) as url, aiohttp.ClientSession(url, headers=HEADERS) as session:
         yield session
-    await runner.cleanup()
 
 
 async def call(http: aiohttp.ClientSession, method: str, path: str, **options: Any) -> tuple[int, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from bot.sandbox.world import World
 from bot.sandbox.world.statuspage import API_KEY, PAGE_ID
+from tests.sandbox.mounted_world import served
 
 INCIDENTS = f"/statuspage/v1/pages/{PAGE_ID}/incidents"
 
@@ -24,15 +24,9 @@ def world() -> World:
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[aiohttp.ClientSession]:
     """Somebody with the key."""
-    app = web.Application()
-    world.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession(base, headers={"Authorization": f"OAuth {API_KEY}"}) as session:
+    headers = {"Authorization": f"OAuth {API_KEY}"}
+    async with served(world) as url, aiohttp.ClientSession(url, headers=headers) as session:
         yield session
-    await runner.cleanup()
 
 
 async def call(http: aiohttp.ClientSession, method: str, path: str, **given: Any) -> tuple[int, Any]:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot.sandbox.world import World
 from bot.sandbox.world.vercel import LIVE_ID, PREVIOUS_ID, RefusalError
-from tests.sandbox.mounted_world import MovedClock
+from tests.sandbox.mounted_world import MovedClock, served
 
 HEADERS = {"Authorization": "Bearer sandbox-vercel-token"}
 TEAM = {"teamId": "team_sandbox"}
@@ -48,14 +48,8 @@ async def caller() -> AsyncIterator[Caller]:
     """A mounted world whose clock stands still."""
     clock = MovedClock()
     world = World(clock=clock.now)
-    app = web.Application()
-    world.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
+    async with served(world) as url, aiohttp.ClientSession(url) as http:
         yield Caller(world, clock, http)
-    await runner.cleanup()
 
 
 async def test_a_variable_alone_does_nothing(caller: Caller) -> None:
